@@ -1,0 +1,1 @@
+"""How it moves: takes a vector field, never asks which one."""

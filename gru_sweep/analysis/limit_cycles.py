@@ -1,0 +1,196 @@
+r"""Limit cycles to full accuracy: period, frequency, amplitude, Floquet multiplier, and their error.
+
+Each cycle that the search met (`cycle_search`) is solved once more: Newton steps on the return map at a tight
+tolerance until they stand still, then one loop at a tighter one. The non-trivial Floquet multiplier of a
+planar cycle of period T is exp(integral of div f dt over T) (Liouville; Kuznetsov 2004, sec. 1.5); a cycle is
+stable where it is below 1. The period's error is the change between the last two loops, which differ in
+tolerance, plus what the remaining Newton step and rounding can do.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from . import cycle_search
+from .arithmetic import trace
+from .cycle_search import MAX_CYCLES, MAX_PERIOD, NEUTRAL, STEPS_PER_ADVANCE, Oscillating, Sketches
+from .fixed_points import _replace
+from .sections import Section, Trajectory, choose, section_at, travel, velocity
+
+TOLERANCE = {"float64": (1e-9, 1e-11), "float32": (1e-6, 1e-7)}
+"""Local error of a step relative to the speed: while Newton's method runs, and in the last loop."""
+STANDSTILL = {"float64": 1e-5, "float32": 1e-3}
+"""Newton step, in units of the section's length, that counts as none."""
+MAX_LOOPS = 12
+"""Loops after which a cycle is given up."""
+MAX_STEPS = 40_000
+"""Steps of one loop after which a cycle is given up."""
+
+
+class Sketched(eqx.Module):
+    """A problem with the rough cycles of its search."""
+
+    oscillating: Oscillating
+    sketches: Sketches
+
+
+class LimitCycles(eqx.Module):
+    """The cycles of one system, the largest first (by the sum of the peak-to-peak amplitudes), padded with NaN.
+
+    `complete`: these are all (see `cycle_search` for what that rests on).
+    """
+
+    count: Int[Array, ""]
+    period: Float[Array, " 8"]
+    period_error: Float[Array, " 8"]
+    log_multiplier: Float[Array, " 8"]
+    stable: Bool[Array, " 8"]
+    point: Float[Array, "8 2"]
+    lower: Float[Array, "8 2"]
+    upper: Float[Array, "8 2"]
+    complete: Bool[Array, ""]
+    near_bifurcation: Bool[Array, ""]
+    absence_proven: Bool[Array, ""]
+
+
+class _State(eqx.Module):
+    index: Int[Array, ""]
+    loops: Int[Array, ""]
+    final: Bool[Array, ""]
+    start: Float[Array, ""]
+    previous: Float[Array, ""]
+    section: Section
+    probe: Trajectory
+    table: Float[Array, "10 8"]
+    failed: Bool[Array, ""]
+    done: Bool[Array, ""]
+
+
+class Refine:
+    """The last loops of every cycle of a system, as a `records.Solver` of `Sketched` problems."""
+
+    def init(self, problem: Sketched) -> _State:
+        planar = problem.oscillating.located.planar
+        zero, izero, no = jnp.zeros((), planar.lower.dtype), jnp.zeros((), jnp.int32), jnp.asarray(False)
+        state = _State(
+            index=izero,
+            loops=izero,
+            final=no,
+            start=zero,
+            previous=zero,
+            section=Section(zero, zero, zero, zero, zero, zero, zero),
+            probe=Trajectory.start(zero, zero, zero + 1.0, izero, extent=True),
+            table=jnp.full((10, MAX_CYCLES), jnp.nan, planar.lower.dtype),
+            failed=no,
+            done=problem.sketches.count <= 0,
+        )
+        return self._begin(problem, state)
+
+    def advance(self, problem: Sketched, state: _State) -> _State:
+        planar = problem.oscillating.located.planar
+        name = str(planar.lower.dtype)
+        eps = float(jnp.finfo(planar.lower.dtype).eps)
+        closed = trace(planar.field, (2,), dtype=planar.lower.dtype)
+        section = state.section
+        tolerance = jnp.where(state.final, TOLERANCE[name][1], TOLERANCE[name][0])
+        p, returned, end = travel(closed, state.probe, section, tolerance, STEPS_PER_ADVANCE, state.done)
+        through0 = section.through(velocity(closed, *section.at(state.start))) * p.sense
+        through1 = section.through(velocity(closed, p.x, p.y)) * p.sense
+        slope = through0 / jnp.where(returned, through1, 1.0) * jnp.exp(jnp.clip(p.integral[0], -700.0, 80.0))
+        shift = end - state.start
+        newton = shift / jnp.where(slope < 1.0, 1.0 - slope, 1.0)
+        still = jnp.abs(newton) < STANDSTILL[name] * section.length
+        over = returned & state.final
+        error = (
+            jnp.abs(p.time - state.previous)
+            + jnp.abs(shift) / jnp.where(returned, jnp.abs(through1), 1.0)
+            + 16.0 * eps * p.time
+        )
+        x, y = section.at(state.start)
+        row = jnp.stack([p.time, error, p.integral[0] * p.sense, x, y, *p.extent, jnp.ones_like(x)])
+        here = (jnp.arange(MAX_CYCLES) == state.index) & over
+        # Newton's method has stood still or will not: the last loop, or give up
+        hopeless = (returned & ~state.final & (state.loops >= MAX_LOOPS)) | (p.steps >= MAX_STEPS)
+        hopeless |= returned & (slope >= 1.0)
+        start = jnp.where(returned & ~state.final, state.start + newton, state.start)
+        again = Trajectory.start(*section.at(start), p.sense, jnp.zeros_like(p.steps), extent=True)
+        new = _replace(
+            state,
+            loops=state.loops + returned.astype(state.loops.dtype),
+            final=state.final | (returned & still),
+            start=start,
+            previous=jnp.where(returned, p.time, state.previous),
+            probe=choose(returned, again, p),
+            table=jnp.where(here[None, :], row[:, None], state.table),
+            failed=state.failed | (hopeless & ~over),
+        )
+        finished = over | hopeless
+        index = new.index + finished.astype(new.index.dtype)
+        following = self._begin(problem, _replace(new, index=index, done=index >= problem.sketches.count))
+        return choose(state.done, state, choose(finished, following, new))
+
+    def _begin(self, problem: Sketched, state: _State) -> _State:
+        """The first loop of the cycle that is next."""
+        planar = problem.oscillating.located.planar
+        closed = trace(planar.field, (2,), dtype=planar.lower.dtype)
+        found = problem.sketches.found
+        here = jnp.arange(MAX_CYCLES) == state.index
+        x, y, log_multiplier = (
+            jnp.sum(jnp.where(here, row, 0.0)) for row in (found.x, found.y, found.log_multiplier)
+        )
+        sense = jnp.where(log_multiplier > 0.0, -1.0, 1.0).astype(x.dtype)
+        return _replace(
+            state,
+            loops=jnp.zeros_like(state.loops),
+            final=jnp.asarray(False),
+            start=jnp.zeros_like(x),
+            previous=jnp.zeros_like(x),
+            section=section_at(closed, x, y, sense),
+            probe=Trajectory.start(x, y, sense, jnp.zeros_like(state.loops), extent=True),
+        )
+
+    def finish(self, problem: Sketched, state: _State) -> LimitCycles:
+        sketches = problem.sketches
+        name = str(state.start.dtype)
+        period, error, log_multiplier, x, y, x0, x1, y0, y1, solved = state.table
+        size = jnp.where(solved == 1.0, (x1 - x0) + (y1 - y0), -1.0)
+        # a handful of cycles: their ranks by comparison
+        slots = jnp.arange(MAX_CYCLES)
+        ahead = (size[None, :] > size[:, None]) | ((size[None, :] == size[:, None]) & (slots[None, :] < slots[:, None]))
+        rank = jnp.sum(ahead, axis=1)
+
+        def ranked(v):
+            return jnp.sum(jnp.where(rank[None, :] == slots[:, None], jnp.nan_to_num(v)[None, :], 0.0), axis=1)
+
+        used = ranked(solved) == 1.0
+        sort = lambda v: jnp.where(used, ranked(v), jnp.nan)  # noqa: E731
+        neutral = jnp.any((solved == 1.0) & (jnp.abs(log_multiplier) < NEUTRAL[name]))
+        long = jnp.any((solved == 1.0) & (period > MAX_PERIOD))
+        log_sorted = sort(log_multiplier)
+        return LimitCycles(
+            count=jnp.sum(used).astype(jnp.int32),
+            period=sort(period),
+            period_error=sort(error),
+            log_multiplier=log_sorted,
+            stable=used & (log_sorted < 0.0),
+            point=jnp.stack([sort(x), sort(y)], -1),
+            lower=jnp.stack([sort(x0), sort(y0)], -1),
+            upper=jnp.stack([sort(x1), sort(y1)], -1),
+            complete=~(sketches.unresolved | state.failed | long | ~state.done),
+            near_bifurcation=sketches.near_bifurcation | neutral,
+            absence_proven=sketches.absent,
+        )
+
+
+def settings() -> dict[str, float]:
+    """Names and values of what the cycles depend on, for the file."""
+    return {
+        "cycle_max_period": MAX_PERIOD,
+        "cycle_tolerance_float64": TOLERANCE["float64"][1],
+        "cycle_tolerance_float32": TOLERANCE["float32"][1],
+        "cycle_search_tolerance_float64": cycle_search.TOLERANCE["float64"][0],
+        "cycle_search_tolerance_float32": cycle_search.TOLERANCE["float32"][0],
+        "cycle_steps_per_advance": STEPS_PER_ADVANCE,
+    }

@@ -1,0 +1,364 @@
+"""Pictures of maps: a heat map for two axes, a line for one, small multiples for three.
+
+White is where there is nothing to show (no cycle), hatched grey where a point was not resolved, and thin
+dark curves run between pixels whose topology differs. Angles are read in fractions of pi.
+
+Takes a Dataset, one of its variables, or the path of a file, finished or not. Nothing here touches
+pyplot's global state unless a figure is made for an interactive caller.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+
+from .records import InputError, Status, nearest
+from .sweeps.store import open_dataset
+
+ENDINGS = (".png", ".pdf", ".svg")
+MAX_PANELS = 9
+_DPI = 200
+_UNRESOLVED = (Status.UNRESOLVED, Status.FAILED)
+_GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "lambda", "mu", "sigma", "tau", "theta", "omega"}
+_TOPOLOGY = ("topology", "n_fixed_points", "n_stable_cycles")
+
+Data = xr.Dataset | xr.DataArray | str | os.PathLike[str]
+
+
+def check(path: str | os.PathLike[str], shape: Sequence[int] | None = None, argument: str = "--plot") -> None:
+    """Refuse a picture that could not be written, or of a grid of that `shape` that could not be drawn.
+
+    `argument` is who is to blame.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(argument, f"a file name ending in {', '.join(ENDINGS)}", str(path))
+    if not path.parent.is_dir():
+        raise InputError(argument, "a file in an existing folder", str(path))
+    if path.is_dir():
+        raise InputError(argument, "a file", f"the folder {path}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(argument, "a file that can be written", str(path))
+    if shape is not None:
+        _check_shape(shape, argument)
+
+
+def save(data: Data, path: str | os.PathLike[str], variable: str = "frequency") -> None:
+    """Draw `variable` of `data` and write it to `path`, whose ending (.png, .pdf, .svg) is the format."""
+    check(path, argument="path")
+    figure = Figure(layout="constrained")
+    heatmap(data, variable, ax=figure)
+    figure.savefig(path, dpi=_DPI)
+
+
+def heatmap(
+    data: Data,
+    variable: str = "frequency",
+    *,
+    ax: Axes | Figure | SubFigure | None = None,
+    curves: str | xr.DataArray | None = None,
+    cmap: str | Colormap = "viridis",
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> Axes | np.ndarray:
+    """Draw a variable over the axes of its sweep.
+
+    - `data`: a Dataset, a path, or one variable such as `ds.frequency` (which knows neither where a
+      point was unresolved nor the topology).
+    - `variable`: which one, where `data` has several. Flags and counts get one colour for each value.
+    - `ax`: Axes to draw in (two axes or one), or a figure to fill; a new pyplot figure if None.
+    - `curves`: the integer variable between whose values curves are drawn; `topology`, or the counts
+      where a file has none, if None; `""` for no curves.
+
+    Axes with a single value are left out. Returns the Axes, or an array of them for three axes, of which
+    at most nine evenly chosen slices along the third are shown.
+    """
+    values, codes, unresolved = _pick(data, variable, curves)
+    order = [dim for dim in values.dims if dim in values.coords]
+    _check_shape(values.shape, "data")
+    values, codes, unresolved = (
+        None if one is None else one.sortby(order).squeeze() for one in (values, codes, unresolved)
+    )
+    assert values is not None
+    paint = _Paint(values, cmap, vmin, vmax)
+    if values.ndim == 1:
+        return _line(_one_axes(ax), values, codes, unresolved)
+    if values.ndim == 2:
+        axes = _one_axes(ax)
+        axes.figure.colorbar(_map(axes, values, codes, unresolved, paint), ax=axes, **paint.bar())
+        return axes
+    return _multiples(ax, values, codes, unresolved, paint)
+
+
+class _Paint:
+    """How values become colours: one scale for a whole figure, discrete for flags and counts."""
+
+    def __init__(self, values: xr.DataArray, cmap: str | Colormap, vmin: float | None, vmax: float | None):
+        self.label = _title(values)
+        self.discrete = values.dtype.kind in "iu"
+        data = values.values
+        if self.discrete:
+            self.levels = np.unique(data[data >= 0])
+            colours = mpl.colormaps["Set3" if "flag_values" in values.attrs else cmap]
+            n = max(len(self.levels), 1)
+            picked = colours(np.arange(n) % colours.N if colours.N <= 20 else np.linspace(0, 1, n))
+            self.cmap: Colormap = ListedColormap(picked)
+            self.norm: Normalize = BoundaryNorm(np.arange(n + 1) - 0.5, n)
+            self.words = _words(values, self.levels)
+        else:
+            self.cmap = mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
+            finite = data[np.isfinite(data)]
+            low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+            self.norm = Normalize(low if vmin is None else vmin, high if vmax is None else vmax)
+
+    def numbers(self, values: xr.DataArray) -> np.ma.MaskedArray:
+        """What pcolormesh is given: values, or the rank of each level; masked where there is nothing."""
+        if not self.discrete:
+            return np.ma.masked_invalid(values.values)
+        rank = np.searchsorted(self.levels, values.values)
+        return np.ma.masked_array(rank, mask=values.values < 0)
+
+    def bar(self) -> dict[str, Any]:
+        """Arguments of the colour bar."""
+        if not self.discrete:
+            return {"label": self.label}
+        ticks = range(len(self.levels))
+        return {"label": self.label, "ticks": ticks, "format": FuncFormatter(lambda i, _: self.words[int(i)])}
+
+
+def _pick(
+    data: Data, variable: str, curves: str | xr.DataArray | None
+) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray | None]:
+    """The variable, the codes that the curves separate, and where points are unresolved."""
+    if isinstance(data, xr.DataArray):
+        return data, curves if isinstance(curves, xr.DataArray) else None, None
+    if not isinstance(data, xr.Dataset):
+        with open_dataset(data) as opened:
+            return _pick(opened.load(), variable, curves)
+    if variable not in data:
+        raise InputError("variable", nearest(variable, [str(name) for name in data.data_vars]), variable)
+    values = data[variable]
+    status = data.get("status")
+    if status is not None and values.dims != status.dims:
+        extra = [str(dim) for dim in values.dims if dim not in status.dims]
+        raise InputError(
+            "variable", "one over the axes alone", f"{variable}, which also has {', '.join(extra)}"
+        )
+    unresolved = None if status is None else status.isin([int(one) for one in _UNRESOLVED])
+    if isinstance(curves, xr.DataArray):
+        return values, curves, unresolved
+    known = [curves] if curves else [name for name in _TOPOLOGY if curves is None and name in data]
+    if curves and curves not in data:
+        raise InputError("curves", nearest(curves, [str(name) for name in data.data_vars]), curves)
+    # An unfinished file has an empty topology: the counts say nearly the same.
+    codes = next((data[name] for name in known if (data[name] >= 0).any()), None)
+    return values, codes, unresolved
+
+
+def _check_shape(shape: Sequence[int], argument: str) -> None:
+    axes = sum(size > 1 for size in shape)
+    if not 1 <= axes <= 3:
+        raise InputError(argument, "a sweep with one to three axes of more than one value", f"{axes}")
+
+
+def _one_axes(ax: Axes | Figure | SubFigure | None) -> Axes:
+    return ax if isinstance(ax, Axes) else _figure(ax).subplots()
+
+
+def _figure(ax: Figure | SubFigure | None) -> Figure | SubFigure:
+    if ax is not None:
+        return ax
+    # pyplot shows the figure in notebooks; it is imported only for a caller who wants that.
+    import matplotlib.pyplot as plt
+
+    return plt.figure(layout="constrained")
+
+
+def _map(axes: Axes, values: xr.DataArray, codes: Any, unresolved: Any, paint: _Paint) -> Any:
+    x, y = (values[dim] for dim in values.dims)
+    mesh = axes.pcolormesh(
+        x.values,
+        y.values,
+        paint.numbers(values).T,
+        shading="nearest",
+        cmap=paint.cmap,
+        norm=paint.norm,
+        rasterized=True,
+    )
+    _dress(axes.xaxis, x)
+    _dress(axes.yaxis, y)
+    xe, ye = _edges(x.values), _edges(y.values)
+    if unresolved is not None and unresolved.values.any():
+        axes.add_collection(
+            PolyCollection(
+                _rectangles(unresolved.values, xe, ye),
+                facecolor="0.85",
+                edgecolor="0.55",
+                hatch="//////",
+                linewidth=0,
+                rasterized=True,
+            )
+        )
+    if codes is not None:
+        axes.add_collection(
+            LineCollection(_borders(codes.values, xe, ye), colors="black", linewidths=0.7, capstyle="round")
+        )
+    axes.set_xlim(xe[0], xe[-1])
+    axes.set_ylim(ye[0], ye[-1])
+    return mesh
+
+
+def _line(axes: Axes, values: xr.DataArray, codes: Any, unresolved: Any) -> Axes:
+    x = values[values.dims[0]]
+    numbers = values.where(values >= 0) if values.dtype.kind in "iu" else values
+    marker = "." if x.size <= 100 else ""
+    axes.plot(x.values, numbers.values, marker=marker, color="C0", drawstyle=_drawstyle(values))
+    edges = _edges(x.values)
+    if unresolved is not None:
+        for i in np.flatnonzero(unresolved.values):
+            axes.axvspan(
+                edges[i], edges[i + 1], facecolor="0.85", edgecolor="0.55", hatch="//////", linewidth=0
+            )
+    if codes is not None:
+        c = codes.values
+        for i in np.flatnonzero((c[1:] != c[:-1]) & (c[1:] >= 0) & (c[:-1] >= 0)):
+            axes.axvline(edges[i + 1], color="black", linewidth=0.7)
+    _dress(axes.xaxis, x)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylabel(_title(values))
+    return axes
+
+
+def _drawstyle(values: xr.DataArray) -> str:
+    return "steps-mid" if values.dtype.kind in "iu" else "default"
+
+
+def _multiples(ax: Any, values: xr.DataArray, codes: Any, unresolved: Any, paint: _Paint) -> np.ndarray:
+    if isinstance(ax, Axes):
+        raise InputError("ax", "a figure or None for three axes", "one Axes")
+    third = values.dims[2]
+    size = values.sizes[third]
+    shown = np.unique(np.linspace(0, size - 1, min(size, MAX_PANELS)).round().astype(int))
+    columns = math.ceil(math.sqrt(len(shown)))
+    rows = math.ceil(len(shown) / columns)
+    figure = _figure(ax)
+    if isinstance(figure, Figure):
+        figure.set_size_inches(3.0 * columns + 1.0, 2.5 * rows + 0.5)
+    panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).reshape(-1)
+    for panel, i in zip(panels, shown, strict=False):
+        slices = (None if one is None else one.isel({third: i}) for one in (values, codes, unresolved))
+        mesh = _map(panel, *slices, paint)
+        coordinate = values[third]
+        panel.set_title(f"{_symbol(third)} = {_number(coordinate, float(coordinate[i]))}", fontsize="medium")
+        panel.label_outer()
+    for empty in panels[len(shown) :]:
+        empty.set_visible(False)
+    panels = panels[: len(shown)]
+    figure.colorbar(mesh, ax=list(panels), **paint.bar())
+    return panels
+
+
+def _edges(centres: np.ndarray) -> np.ndarray:
+    """Borders of the pixels around increasing `centres`: midpoints, the outer ones mirrored."""
+    inner = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
+
+
+def _rectangles(mask: np.ndarray, xe: np.ndarray, ye: np.ndarray) -> np.ndarray:
+    """Corners (n, 4, 2) of rectangles that cover the pixels of `mask` (x, y): one for each run along y."""
+    padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
+    i, start = np.nonzero(np.diff(padded, axis=1) == 1)
+    _, stop = np.nonzero(np.diff(padded, axis=1) == -1)
+    x = np.stack([xe[i], xe[i + 1], xe[i + 1], xe[i]], axis=-1)
+    y = np.stack([ye[start], ye[start], ye[stop], ye[stop]], axis=-1)
+    return np.stack([x, y], axis=-1)
+
+
+def _borders(codes: np.ndarray, xe: np.ndarray, ye: np.ndarray) -> np.ndarray:
+    """Segments (n, 2, 2) between neighbouring pixels of `codes` (x, y) whose codes differ.
+
+    Where one of the two is not known (negative) there is no border.
+    """
+    i, j = np.nonzero((codes[1:] != codes[:-1]) & (codes[1:] >= 0) & (codes[:-1] >= 0))
+    upright = np.stack([xe[i + 1], ye[j], xe[i + 1], ye[j + 1]], axis=-1)
+    i, j = np.nonzero((codes[:, 1:] != codes[:, :-1]) & (codes[:, 1:] >= 0) & (codes[:, :-1] >= 0))
+    level = np.stack([xe[i], ye[j + 1], xe[i + 1], ye[j + 1]], axis=-1)
+    return np.concatenate([upright, level]).reshape(-1, 2, 2)
+
+
+def _dress(axis: Any, coordinate: xr.DataArray) -> None:
+    """Label an axis and choose its scale and ticks."""
+    x = coordinate.values
+    if _is_angle(coordinate) and (span := x[-1] - x[0]) > 0:
+        step = math.pi * 2.0 ** math.floor(math.log2(span / math.pi / 3))
+        axis.set_major_locator(MultipleLocator(step) if step >= math.pi / 64 else MaxNLocator(5))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _in_pi(value)))
+    elif _is_geometric(x):
+        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_label_text(_title(coordinate))
+
+
+def _is_angle(coordinate: xr.DataArray) -> bool:
+    return coordinate.attrs.get("units") in ("radian", "radians", "rad")
+
+
+def _is_geometric(x: np.ndarray) -> bool:
+    if x.size < 3 or (x <= 0).any() or np.allclose(np.diff(x), x[1] - x[0]):
+        return False
+    return np.allclose(np.diff(np.log(x)), math.log(x[1] / x[0]))
+
+
+def _in_pi(value: float) -> str:
+    """An angle as a fraction of pi with a small denominator, else as a decimal multiple."""
+    part = Fraction(value / math.pi).limit_denominator(64)
+    if abs(part * math.pi - value) > 1e-6:
+        return rf"${value / math.pi:.4g}\,\pi$"
+    if part == 0:
+        return "$0$"
+    top = {1: "", -1: "-"}.get(part.numerator, str(part.numerator))
+    return rf"${top}\pi$" if part.denominator == 1 else rf"${top}\pi/{part.denominator}$"
+
+
+def _number(coordinate: xr.DataArray, value: float) -> str:
+    return _in_pi(value) if _is_angle(coordinate) else f"{value:.4g}"
+
+
+def _symbol(name: Any) -> str:
+    return rf"$\{name}$" if name in _GREEK else str(name)
+
+
+def _title(variable: xr.DataArray) -> str:
+    """`rotation angle α (radian)`: long name, symbol of a coordinate, unit."""
+    long_name = str(variable.attrs.get("long_name") or variable.name or "")
+    parts = [long_name]
+    if variable.name in variable.dims and long_name != variable.name:
+        parts.append(_symbol(variable.name))
+    units = variable.attrs.get("units", "1")
+    return " ".join(parts) + (f" ({units})" if units not in ("1", "") else "")
+
+
+def _words(values: xr.DataArray, levels: np.ndarray) -> list[str]:
+    """What each level of a flag means; the number itself for a count."""
+    flags = np.atleast_1d(values.attrs.get("flag_values", []))
+    meanings = str(values.attrs.get("flag_meanings", "")).split()
+    table = dict(zip(flags.tolist(), meanings, strict=False))
+    return [_short(table.get(level, str(level))) for level in levels.tolist()]
+
+
+def _short(word: str) -> str:
+    """A flag's meaning for a colour bar: a topology's counts one below the other, those of 0 left out."""
+    parts = [part for part in word.split(",") if not part.endswith(":0")]
+    return "\n".join(parts or [word]).replace("_", " ").replace(":", ": ")

@@ -1,0 +1,1 @@
+"""What moves: cells as equinox modules, and named families of them."""

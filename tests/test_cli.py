@@ -1,0 +1,461 @@
+"""The command line: what it prints where, its exit statuses, and what it refuses before any work.
+
+A stand-in for the measure keeps these tests quick.
+"""
+
+import errno
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from gru_sweep import cli, progress, studies
+from gru_sweep.sweeps import store
+from stand_in import StuartLandau
+
+ROOT = Path(__file__).resolve().parent.parent
+GRID = ["--axis", "alpha=-1:1:9", "--axis", "beta=1:3:5"]
+
+
+@pytest.fixture
+def gru_sweep(monkeypatch, capsys, tmp_path):
+    """Runs the command line in an empty folder: status, standard output, standard error."""
+    monkeypatch.setattr(studies, "evaluator", StuartLandau)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gru-sweep", *map(str, arguments)])
+        status = cli.main()
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def test_run_writes_the_file_and_the_picture(gru_sweep, tmp_path):
+    status, out, err = gru_sweep("run", "hopf", *GRID, "--out", "x.h5", "--plot", "x.png")
+    assert status == 0, err
+    assert re.search(r"x.h5: 45 points \(alpha 9 x beta 5\)", out)
+    assert re.search(r"ok +40\n +unresolved +5\n", out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.h5", "x.png"]
+    assert "45/45 points (100 %)" in err
+    with xr.open_dataset("x.h5", engine="h5netcdf") as ds:
+        assert ds.frequency.dims == ("alpha", "beta")
+        assert ds.alpha.attrs["units"] == "radian"
+        np.testing.assert_allclose(ds.frequency.sel(alpha=-1), ds.beta / (2 * np.pi))
+        classes = ds.topology_class.values.tolist()
+        assert classes == [
+            "sinks:0,sources:1,saddles:0,stable_cycles:1",
+            "sinks:1,sources:0,saddles:0,stable_cycles:0",
+        ]
+        assert (ds.topology.sel(alpha=1) == -1).all()
+        attrs = ds.attrs
+    assert attrs["Conventions"].startswith("CF-")
+    assert (
+        attrs["command"] == "gru-sweep run hopf --axis alpha=-1:1:9 --axis beta=1:3:5 --out x.h5 --plot x.png"
+    )
+    assert (attrs["family"], attrs["measure"], attrs["precision"]) == ("hopf", "oscillation", "float64")
+    assert json.loads(attrs["settings"]) == {"s": 0.0, "br1": 0.0, "br2": 0.0}
+    assert attrs["tolerance"] == 1e-9
+    for name in (
+        "title",
+        "history",
+        "gru_sweep_version",
+        "git_commit",
+        "equation",
+        "jax_version",
+        "device",
+        "seed",
+    ):
+        assert name in attrs
+
+
+def test_json_is_one_object_and_quiet_is_quiet(gru_sweep):
+    status, out, err = gru_sweep("run", "hopf", *GRID, "--out", "x.h5", "--json", "--quiet")
+    assert (status, err) == (0, "")
+    answer = json.loads(out)
+    assert out.count("\n") == 1
+    assert answer["file"].endswith("x.h5")
+    assert answer["points"] == answer["computed"] == 45
+    assert answer["counts"] == {
+        "not_computed": 0,
+        "ok": 40,
+        "unresolved": 5,
+        "near_bifurcation": 0,
+        "failed": 0,
+    }
+    assert answer["points_per_second"] > 0
+    assert {"seconds", "compile_seconds", "compilations", "device"} <= set(answer)
+
+
+def test_a_family_alone_is_a_sensible_run(gru_sweep):
+    status, out, _ = gru_sweep("run", "hopf", "--out", "x.h5", "--json")
+    assert (status, json.loads(out)["points"]) == (0, 65_536)
+
+
+BAD = {
+    "no family": (["run", "--out", "x.h5"], r"FAMILY: expected one of hopf, homoclinic.*got nothing"),
+    "family": (["run", "hofp", "--out", "x.h5"], r"family: .*did you mean 'hopf'\?\), got hofp"),
+    "measure": (["run", "hopf", "--out", "x.h5", "--measure", "ocillation"], r"--measure: .*'oscillation'"),
+    "axis name": (["run", "hopf", "--axis", "alhpa=0:1:3", "--out", "x.h5"], r"--axis: .*'alpha'"),
+    "axis form": (["run", "hopf", "--axis", "alpha=0:1", "--out", "x.h5"], r"--axis: expected NAME=START"),
+    "num zero": (
+        ["run", "hopf", "--axis", "alpha=0:1:0", "--out", "x.h5"],
+        r"--axis: .*positive integer.*:0",
+    ),
+    "num negative": (
+        ["run", "hopf", "--axis", "alpha=0:1:-3", "--out", "x.h5"],
+        r"--axis: .*positive integer",
+    ),
+    "num word": (["run", "hopf", "--axis", "alpha=0:1:few", "--out", "x.h5"], r"--axis: .*few"),
+    "num float": (["run", "hopf", "--axis", "alpha=0:1:2.5", "--out", "x.h5"], r"--axis: .*2\.5"),
+    "infinite": (["run", "hopf", "--axis", "alpha=0:inf:3", "--out", "x.h5"], r"--axis: .*finite"),
+    "nan": (["run", "hopf", "--axis", "alpha=nan:1:3", "--out", "x.h5"], r"--axis: .*finite"),
+    "axis and set": (["run", "hopf", *GRID, "--set", "alpha=1", "--out", "x.h5"], r"--set: .*alpha"),
+    "axis twice": (["run", "hopf", *GRID, "--axis", "beta=1:2:3", "--out", "x.h5"], r"--axis: .*beta twice"),
+    "set form": (["run", "hopf", "--set", "s", "--out", "x.h5"], r"--set: expected NAME=VALUE.*got s"),
+    "set twice": (["run", "hopf", "--set", "s=0", "--set", "s=1", "--out", "x.h5"], r"--set: .*s twice"),
+    "set name": (["run", "hopf", "--set", "bt1=0", "--out", "x.h5"], r"--set: .*'br1'"),
+    "set nan": (["run", "hopf", "--set", "s=nan", "--out", "x.h5"], r"--set: .*finite"),
+    "nothing to sweep": (
+        ["run", "hopf", "--set", "alpha=1", "--set", "beta=2", "--out", "x.h5"],
+        r"--axis: ",
+    ),
+    "no out": (["run", "hopf"], r"--out: .*got nothing"),
+    "out folder": (["run", "hopf", *GRID, "--out", "no/x.h5"], r"--out: .*folder"),
+    "out is a folder": (["run", "hopf", *GRID, "--out", "."], r"--out: .*folder"),
+    "precision": (["run", "hopf", "--precision", "float16", "--out", "x.h5"], r"--precision: .*float16"),
+    "chunk zero": (["run", "hopf", "--chunk", "0", "--out", "x.h5"], r"--chunk: .*from 1 to 16777216, got 0"),
+    "chunk large": (["run", "hopf", "--chunk", str(2**24 + 1), "--out", "x.h5"], r"--chunk: "),
+    "chunk word": (
+        ["run", "hopf", "--chunk", "many", "--out", "x.h5"],
+        r"--chunk: expected an integer, got 'many'",
+    ),
+    "seed": (["run", "hopf", "--seed", "-1", "--out", "x.h5"], r"--seed: .*got -1"),
+    "engine": (["run", "hopf", "--engine", "lokal", "--out", "x.h5"], r"--engine: .*'local'"),
+    "workers": (["run", "hopf", "--workers", "0", "--out", "x.h5"], r"--workers: .*got 0"),
+    "both": (["run", "hopf", "--resume", "--overwrite", "--out", "x.h5"], r"--resume: .*both"),
+    "disk": (
+        ["run", "hopf", "--axis", "alpha=0:1:9999999", "--axis", "beta=1:3:9999999", "--out", "x.h5"],
+        r"disk",
+    ),
+    "plot ending": (
+        ["run", "hopf", *GRID, "--out", "x.h5", "--plot", "x.jpg"],
+        r"--plot: .*\.png.*got x\.jpg",
+    ),
+    "plot folder": (["run", "hopf", *GRID, "--out", "x.h5", "--plot", "no/x.png"], r"--plot: .*folder"),
+    "plot is out": (["run", "hopf", *GRID, "--out", "x.png", "--plot", "x.png"], r"--plot: .*another file"),
+    "flag": (["run", "hopf", "--axsi", "alpha=0:1:3", "--out", "x.h5"], r"--axsi.*--axis"),
+    "no value": (["run", "hopf", "--out"], r"--out"),
+    "command": (["rnu", "hopf"], r"rnu.*run"),
+    "too many": (["run", "hopf", "homoclinic", "--out", "x.h5"], r"homoclinic"),
+    "info missing": (["info", "none.h5"], r"none\.h5"),
+    "plot missing": (["plot", "none.h5", "--out", "x.png"], r"none\.h5"),
+    "plot no out": (["plot", "none.h5"], r"--out"),
+    "config missing": (["run", "--config", "none.toml"], r"--config: .*none\.toml"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_status_2_and_nothing_written(gru_sweep, tmp_path, case):
+    arguments, message = BAD[case]
+    status, out, err = gru_sweep(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("gru-sweep: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_files_are_kept_unless_told(gru_sweep, tmp_path):
+    assert gru_sweep("run", "hopf", *GRID, "--out", "x.h5")[0] == 0
+    before = (tmp_path / "x.h5").read_bytes()
+    status, _, err = gru_sweep("run", "hopf", *GRID, "--out", "x.h5")
+    assert status == 2
+    assert re.search(r"--out: .*--overwrite", err)
+    status, _, err = gru_sweep("run", "hopf", *GRID, "--set", "s=1", "--out", "x.h5", "--resume")
+    assert status == 2
+    assert "settings" in err
+    assert (tmp_path / "x.h5").read_bytes() == before
+    status, out, _ = gru_sweep("run", "hopf", *GRID, "--out", "x.h5", "--resume", "--json")
+    assert (status, json.loads(out)["computed"]) == (0, 0)
+    assert (tmp_path / "x.h5").read_bytes() == before
+    assert gru_sweep("run", "hopf", *GRID, "--set", "s=1", "--out", "x.h5", "--overwrite")[0] == 0
+    assert (tmp_path / "x.h5").read_bytes() != before
+
+
+@pytest.mark.parametrize("damage", ["foreign", "truncated", "text"])
+def test_files_that_are_not_ours_or_damaged_are_refused(gru_sweep, tmp_path, damage):
+    path = tmp_path / "x.h5"
+    if damage == "foreign":
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    elif damage == "text":
+        path.write_text("frequency\n")
+    else:
+        assert gru_sweep("run", "hopf", *GRID, "--out", "x.h5")[0] == 0
+        path.write_bytes(path.read_bytes()[:3000])
+    before = path.read_bytes()
+    for arguments in (
+        ["run", "hopf", *GRID, "--resume", "--out", path],
+        ["info", path],
+        ["plot", path, "--out", "x.png"],
+    ):
+        status, out, err = gru_sweep(*arguments)
+        assert (status, out, err.count("\n")) == (2, "", 1), arguments
+        assert "x.h5" in err
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_a_full_disk_is_status_1_and_what_is_safe_is_said(gru_sweep, monkeypatch, tmp_path):
+    commit, calls = store.Store.commit, []
+
+    def full(self, block, values, seconds):
+        calls.append(block)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        commit(self, block, values, seconds)
+
+    monkeypatch.setattr(store.Store, "commit", full)
+    status, out, err = gru_sweep("run", "hopf", *GRID, "--chunk", "5", "--out", "x.h5", "--quiet")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "No space left" in err
+    assert "--resume" in err
+    monkeypatch.setattr(store.Store, "commit", commit)
+    assert gru_sweep("run", "hopf", *GRID, "--chunk", "5", "--out", "x.h5", "--resume")[0] == 0
+
+
+def test_a_bug_is_status_1_with_its_traceback(gru_sweep, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("one over nought")
+
+    monkeypatch.setattr(studies, "evaluator", broken)
+    status, out, err = gru_sweep("run", "hopf", *GRID, "--out", "x.h5")
+    assert (status, out) == (1, "")
+    assert "Traceback" in err
+    assert err.endswith("gru-sweep: ZeroDivisionError: one over nought\n")
+
+
+DRIVER = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from stand_in import StuartLandau
+from gru_sweep import cli, studies
+studies.evaluator = lambda *given: StuartLandau(*given, pause=0.15)
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_finish_the_block_in_hand_and_the_run_can_go_on(gru_sweep, tmp_path, number, expected):
+    arguments = ["run", "hopf", *GRID, "--chunk", "5"]
+    code = DRIVER.format(root=str(ROOT), tests=str(ROOT / "tests"))
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--out", "x.h5"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "x.h5").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.2)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (expected, "")
+    assert "Traceback" not in err
+    assert "--resume" in err
+    done = store.describe(tmp_path / "x.h5")["done"]
+    assert 0 < done < 45
+    status, out, _ = gru_sweep(*arguments, "--out", "x.h5", "--resume", "--json")
+    assert (status, json.loads(out)["computed"]) == (0, 45 - done)
+    assert gru_sweep(*arguments, "--out", "whole.h5")[0] == 0
+    with h5py.File("x.h5") as x, h5py.File("whole.h5") as whole:
+        assert set(x) == set(whole)
+        for name in set(x) - {"configuration"}:
+            np.testing.assert_array_equal(x[name][()], whole[name][()])
+
+
+def test_info_says_what_how_far_and_how(gru_sweep):
+    gru_sweep("run", "hopf", *GRID, "--out", "x.h5")
+    status, out, err = gru_sweep("info", "x.h5")
+    assert (status, err) == (0, "")
+    for word in ("alpha", "frequency", "45", "gru-sweep run hopf", "oscillation"):
+        assert word in out
+    status, out, _ = gru_sweep("info", "x.h5", "--json")
+    assert json.loads(out)["points"] == 45
+
+
+def test_plot_draws_any_variable(gru_sweep, tmp_path):
+    gru_sweep("run", "hopf", *GRID, "--out", "x.h5")
+    for variable, name in (("frequency", "f.svg"), ("topology", "t.pdf"), ("n_sinks", "n.png")):
+        status, out, _ = gru_sweep("plot", "x.h5", "--variable", variable, "--out", name)
+        assert (status, out) == (0, "")
+        assert (tmp_path / name).stat().st_size > 1000
+    status, _, err = gru_sweep("plot", "x.h5", "--variable", "freqency", "--out", "g.png")
+    assert status == 2
+    assert re.search(r"--variable: .*'frequency'", err)
+    status, _, err = gru_sweep("plot", "x.h5", "--out", "g.gif")
+    assert status == 2
+    assert re.search(r"--out: .*\.png", err)
+
+
+def test_devices_says_what_jax_sees(gru_sweep):
+    status, out, _ = gru_sweep("devices")
+    assert status == 0
+    assert re.search(r"jax \d+\.\d+", out)
+    assert "cpu" in out or "gpu" in out
+
+
+def test_list_prints_families_coordinates_and_defaults(gru_sweep):
+    status, out, err = gru_sweep("run", "--list")
+    assert (status, err) == (0, "")
+    for word in (
+        "hopf:",
+        "homoclinic:",
+        "alpha (rotation angle in radian)",
+        "axis 1:3:256",
+        "follows s",
+        "oscillation",
+    ):
+        assert word in out
+
+
+def test_a_toml_file_serves_for_flags_and_flags_win(gru_sweep, tmp_path):
+    (tmp_path / "sweep.toml").write_text(
+        '[run]\nfamily = "hopf"\naxis = ["alpha=-1:1:9", "beta=1:3:5"]\nset = ["s=2"]\n'
+        'out = "c.h5"\nchunk = 7\njson = true\n'
+    )
+    status, out, err = gru_sweep("run", "--config", "sweep.toml", "--set", "s=3")
+    assert status == 0, err
+    assert json.loads(out)["points"] == 45
+    with h5py.File("c.h5") as file:
+        assert json.loads(file.attrs["settings"])["s"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[rnu]\nfamily = "hopf"\n', r"--config: expected a table \[run\] in c.toml, got rnu"),
+        ('[run]\nfamilly = "hopf"\n', r"familly"),
+        ('[run]\nchunk = "many"\nfamily = "hopf"\n', r"--chunk: expected an integer, got 'many'"),
+        ("[run\n", r"--config: expected a TOML file"),
+        ('[run]\nconfig = "other.toml"\n', r"--config: expected no further config"),
+        ("", r"an empty file"),
+    ],
+)
+def test_bad_toml_is_refused(gru_sweep, tmp_path, text, message):
+    (tmp_path / "c.toml").write_text(text)
+    status, out, err = gru_sweep("run", "--config", "c.toml", "--out", "x.h5")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert re.search(message, err)
+    assert [p.name for p in tmp_path.iterdir()] == ["c.toml"]
+
+
+class Terminal:
+    """A stream that says it is a terminal, or not, and keeps what is written."""
+
+    def __init__(self, terminal):
+        self.terminal, self.text = terminal, ""
+
+    def write(self, text):
+        self.text += text
+        return len(text)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return self.terminal
+
+
+def test_log_lines_are_few_and_have_no_carriage_returns():
+    stream = Terminal(False)
+    lines = progress.reporter(stream)
+    lines.start(1000, 100)
+    lines.note("compiling cycles (64 lanes)")
+    for _ in range(9):
+        lines.advance(100)
+    lines.finish()
+    lines.finish()
+    assert "\r" not in stream.text
+    first, note, last = stream.text.splitlines()
+    assert first == "100/1000 points (10 %)"
+    assert note == "100/1000 points (10 %), compiling cycles (64 lanes)"
+    assert re.fullmatch(r"1000/1000 points \(100 %\), \d+ points/s", last)
+
+
+def test_log_lines_give_rate_and_time_left():
+    stream = Terminal(False)
+    lines = progress.Lines(stream, interval=0.0)
+    lines.start(1000, 0)
+    lines.advance(500)
+    assert re.search(r"500/1000 points \(50 %\), \d+ points/s, \d+ s left", stream.text)
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal(True)
+    bar = progress.reporter(stream)
+    assert isinstance(bar, progress.Bar)
+    bar.start(1000, 0)
+    bar.note("compiling fixed points")
+    time.sleep(0.6)
+    bar.advance(1000)
+    bar.finish()
+    assert "compiling fixed points" in stream.text
+    assert "1000/1000 points" in stream.text
+    assert "points/s" in stream.text
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """Where the compilation cache was put, None where it was not."""
+    import jax
+
+    placed = {}
+    monkeypatch.setattr(jax.config, "update", placed.__setitem__)
+
+    def place(**environment):
+        placed.clear()
+        for name in ("GRU_SWEEP_CACHE", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, str(value))
+        cli.use_compilation_cache()
+        return placed.get("jax_compilation_cache_dir"), placed
+
+    return place
+
+
+def test_the_compilation_cache_is_private_and_keeps_everything(cache, tmp_path):
+    folder, placed = cache(GRU_SWEEP_CACHE=tmp_path / "c")
+    assert Path(folder).parent == tmp_path / "c"
+    assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
+    assert placed["jax_persistent_cache_min_compile_time_secs"] == 0
+    assert placed["jax_persistent_cache_min_entry_size_bytes"] == -1
+    folder, _ = cache(XDG_CACHE_HOME=tmp_path)
+    assert Path(folder).parent == tmp_path / "gru_sweep"
+
+
+def test_a_cache_that_others_could_write_to_is_not_used(cache, tmp_path, capsys):
+    folder, _ = cache(GRU_SWEEP_CACHE=tmp_path)
+    Path(folder).chmod(0o777)
+    assert cache(GRU_SWEEP_CACHE=tmp_path)[0] is None
+    assert "others could write to it" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert cache(GRU_SWEEP_CACHE=tmp_path / "file")[0] is None
