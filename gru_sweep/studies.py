@@ -11,25 +11,30 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Array
 
 from . import __version__, provenance
+from .analysis import portrait
+from .analysis.fixed_points import Planar
 from .progress import reporter
 from .records import Column, InputError, Status, nearest
 from .sweeps import store
 from .sweeps import sweep as sweeping
 from .sweeps.grid import Axis, Grid
+from .sweeps.lanes import Chain
 from .systems.families import FAMILIES, Family
 
 Number = float | int
 PRECISIONS = ("float64", "float32")
-DEFAULT_CHUNK = 8192
+DEFAULT_CHUNK = 16384
 """Points computed and committed together: enough to fill the lanes, few enough to lose little by a crash."""
 MAX_CHUNK = 2**24
 
@@ -54,6 +59,8 @@ class Measure:
     name: str
     title: str
     labeller: store.Labeller
+    stages: Callable[[], Any]
+    """Makes the chain of solvers: `.solvers`, `.links`, `.record`, `.settings` (see `analysis.portrait`)."""
 
 
 def topology_label(counts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -82,6 +89,7 @@ MEASURES: dict[str, Measure] = {
             needs=("status", "n_sinks", "n_sources", "n_saddles", "n_stable_cycles"),
             function=topology_label,
         ),
+        stages=portrait.Stages,
     ),
 }
 
@@ -198,7 +206,15 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
     `stop.requested` becomes true, `sweeps.sweep.SweepError` if writing fails.
     """
     with jax.enable_x64(plan.precision == "float64"):
-        evaluate = evaluator(plan.family, plan.fixed, plan.measure, plan.precision, plan.chunk)
+        evaluate = evaluator(
+            plan.family,
+            plan.fixed,
+            plan.grid.names,
+            plan.measure,
+            plan.precision,
+            min(plan.chunk, plan.grid.size),
+            progress.note if progress is not None else None,
+        )
         compiling = evaluate.compile_seconds
         summary = sweeping.run(
             evaluate,
@@ -229,10 +245,41 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
 
 
 def evaluator(
-    family: Family, fixed: dict[str, float], measure: Measure, precision: str, chunk: int
+    family: Family,
+    fixed: dict[str, float],
+    axes: tuple[str, ...],
+    measure: Measure,
+    precision: str,
+    chunk: int,
+    note: Callable[[str], None] | None = None,
 ) -> Evaluate:
-    """The measure of `family` with `fixed` coordinates, compiled lazily for at most `chunk` points."""
-    raise NotImplementedError
+    """The measure of `family` over `axes` with `fixed` coordinates, for at most `chunk` points at a time.
+
+    Programs are compiled at the first call. On CPUs the points of a call are shared among the usable cores.
+    """
+    stages = measure.stages()
+
+    def prepare(**swept: Array) -> Planar:
+        like = next(iter(swept.values()))
+        values = family.complete({**fixed, **swept})
+        cell = family.build(**{name: jnp.asarray(value, like.dtype) for name, value in values.items()})
+        side = jnp.ones(2, like.dtype)
+        return Planar(cell, -side, side)
+
+    on_cpu = jax.default_backend() == "cpu"
+    chain = Chain(
+        prepare,
+        stages.solvers,
+        stages.links,
+        stages.record,
+        names=axes,
+        dtype=precision,
+        size=chunk,
+        workers=len(os.sched_getaffinity(0)) if on_cpu and hasattr(os, "sched_getaffinity") else 1,
+        note=note,
+    )
+    chain.settings = stages.settings()
+    return chain
 
 
 def sweep(

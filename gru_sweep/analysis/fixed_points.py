@@ -167,7 +167,7 @@ class BranchAndPrune:
                 inward = _interval(out[i], end) * sign
                 trapping &= inward.lo > 0.0
         zero, dtype = jnp.zeros((), jnp.int32), problem.lower.dtype
-        return Search(
+        start = Search(
             mode=zero,
             level=zero,
             ix=zero,
@@ -186,6 +186,8 @@ class BranchAndPrune:
             div_hi=jnp.asarray(-jnp.inf, dtype),
             done=jnp.asarray(False),
         )
+        # most systems with a single fixed point are done with after this
+        return self.advance(problem, start)
 
     def advance(self, problem: Planar, state: Search) -> Search:
         closed = trace(problem.field, (2,), dtype=problem.lower.dtype)

@@ -37,7 +37,7 @@ class Sketched(eqx.Module):
 
 
 class LimitCycles(eqx.Module):
-    """The cycles of one system, the largest first (by the sum of the peak-to-peak amplitudes), padded with NaN.
+    """The cycles of one system in the order in which they were met, padded with NaN.
 
     `complete`: these are all (see `cycle_search` for what that rests on).
     """
@@ -155,29 +155,18 @@ class Refine:
         sketches = problem.sketches
         name = str(state.start.dtype)
         period, error, log_multiplier, x, y, x0, x1, y0, y1, solved = state.table
-        size = jnp.where(solved == 1.0, (x1 - x0) + (y1 - y0), -1.0)
-        # a handful of cycles: their ranks by comparison
-        slots = jnp.arange(MAX_CYCLES)
-        ahead = (size[None, :] > size[:, None]) | ((size[None, :] == size[:, None]) & (slots[None, :] < slots[:, None]))
-        rank = jnp.sum(ahead, axis=1)
-
-        def ranked(v):
-            return jnp.sum(jnp.where(rank[None, :] == slots[:, None], jnp.nan_to_num(v)[None, :], 0.0), axis=1)
-
-        used = ranked(solved) == 1.0
-        sort = lambda v: jnp.where(used, ranked(v), jnp.nan)  # noqa: E731
-        neutral = jnp.any((solved == 1.0) & (jnp.abs(log_multiplier) < NEUTRAL[name]))
-        long = jnp.any((solved == 1.0) & (period > MAX_PERIOD))
-        log_sorted = sort(log_multiplier)
+        used = solved == 1.0
+        neutral = jnp.any(used & (jnp.abs(log_multiplier) < NEUTRAL[name]))
+        long = jnp.any(used & (period > MAX_PERIOD))
         return LimitCycles(
             count=jnp.sum(used).astype(jnp.int32),
-            period=sort(period),
-            period_error=sort(error),
-            log_multiplier=log_sorted,
-            stable=used & (log_sorted < 0.0),
-            point=jnp.stack([sort(x), sort(y)], -1),
-            lower=jnp.stack([sort(x0), sort(y0)], -1),
-            upper=jnp.stack([sort(x1), sort(y1)], -1),
+            period=period,
+            period_error=error,
+            log_multiplier=log_multiplier,
+            stable=used & (log_multiplier < 0.0),
+            point=jnp.stack([x, y], -1),
+            lower=jnp.stack([x0, y0], -1),
+            upper=jnp.stack([x1, y1], -1),
             complete=~(sketches.unresolved | state.failed | long | ~state.done),
             near_bifurcation=sketches.near_bifurcation | neutral,
             absence_proven=sketches.absent,

@@ -69,13 +69,13 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
     status = jnp.where(resolved, Status.OK, Status.UNRESOLVED)
     status = jnp.where(near, Status.NEAR_BIFURCATION, status)
     cycle_count = lambda mask: jnp.where(resolved, jnp.sum(mask), -1).astype(jnp.int32)  # noqa: E731
-    # cycles come largest first: the first stable one
-    slots = jnp.arange(cycles.period.size)
-    first = jnp.argmax(cycles.stable)
-    any_stable = jnp.any(cycles.stable)
-    pick = lambda row: jnp.where(any_stable, jnp.sum(jnp.where(slots == first, row, 0.0)), jnp.nan)  # noqa: E731
-    period = pick(cycles.period)
     amplitude = cycles.upper - cycles.lower
+    size = jnp.where(cycles.stable, jnp.sum(amplitude, axis=1), -1.0)
+    largest = (jnp.arange(size.size) == jnp.argmax(size)) & cycles.stable
+    pick = lambda row: jnp.where(  # noqa: E731
+        jnp.any(largest), jnp.sum(jnp.where(largest, row, 0.0)), jnp.nan
+    )
+    period = pick(cycles.period)
     return Oscillation(
         status=status.astype(jnp.int32),
         n_fixed_points=fixed.count,

@@ -2,14 +2,17 @@
 
 A `records.Solver` is written for one problem. Here many of them run side by side in a pool of fixed width:
 after every round the lanes that are done hand in their state and take up the next problem; when none is
-waiting any more and few are left, they move to a narrower pool. So two programs are compiled per solver,
-whatever the batch, and a slow lane never holds up the rest. A lane never sees its neighbours.
+waiting any more and few are left, they move to a narrower pool. So a fixed number of programs is compiled per
+solver, whatever the batch, and a slow lane never holds up the rest. A lane never sees its neighbours.
 
 Batches have their axis last: each scalar of a state is contiguous over the lanes.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -17,14 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..records import Solver
+from ..records import Column, Solver, columns
+from . import compiling
 
 WIDTHS = (2048, 128)
 """Lanes of the pools, widest first: a state of the widest stays in a core's cache."""
 REFILL = 0.25
 """Part of a pool that must be done before it is refilled."""
-ROUND = 4
-"""Calls of `advance` between two looks at what is done."""
 
 
 class Pool:
@@ -33,93 +35,207 @@ class Pool:
     **Arguments**
 
     - `solver`: a `records.Solver`.
-    - `size`: the number of problems in every batch (batches are padded by their maker).
-    - `rounds`: calls of `advance` in a round. It does not enter the result.
+    - `size`: the number of problems in every batch.
+    - `rounds`: calls of `advance` between two looks at what is done. It does not enter the result.
     """
 
-    def __init__(self, solver: Solver, size: int, widths: tuple[int, ...] = WIDTHS, rounds: int = ROUND):
+    def __init__(self, solver: Solver, size: int, widths: Sequence[int] = WIDTHS, rounds: int = 2):
         self.solver, self.size, self.rounds = solver, size, rounds
         self.widths = tuple(sorted({min(w, size) for w in widths}, reverse=True))
+        self._programs: dict[Any, Callable] = {}
+
+    def outline(self, problems: Any) -> tuple[Any, list[Callable[[], None]]]:
+        """Shapes of the records of a batch, and what is to be compiled for it, as independent jobs."""
         batched = partial(jax.vmap, in_axes=-1, out_axes=-1)
-        self._init = jax.jit(batched(solver.init))
-        self._finish = jax.jit(batched(solver.finish))
+        states = jax.eval_shape(batched(self.solver.init), problems)
+        records = jax.eval_shape(batched(self.solver.finish), problems, states)
 
-        def round_(problems, states):
-            advance = batched(solver.advance)
-            return jax.lax.fori_loop(0, rounds, lambda _, s: advance(problems, s), states)
+        def lanes(tree, width):
+            return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*x.shape[:-1], width), x.dtype), tree)
 
-        self._round = jax.jit(round_, donate_argnums=1)
+        def job(key, function, *shapes, donate=()):
+            def compile_():
+                self._programs[key] = jax.jit(function, donate_argnums=donate).lower(*shapes).compile()
 
-        def swap(problems, states, lane_states, lanes, out, enter):
-            """Hands in the states of the lanes `out` (size: none) and fills `lanes` with problems `enter`."""
-            states = jax.tree.map(
-                lambda full, part: full.at[..., out].set(part, mode="drop"), states, lane_states
-            )
-            take = lambda full: jnp.take(full, enter, axis=-1, mode="clip")  # noqa: E731
-            return states, jax.tree.map(take, problems), jax.tree.map(take, states)
+            return compile_
 
-        self._swap = jax.jit(partial(swap), donate_argnums=(1,))
+        def advance(problems, states):
+            step = batched(self.solver.advance)
+            return jax.lax.fori_loop(0, self.rounds, lambda _, s: step(problems, s), states)
 
-    def __call__(self, problems: Any) -> Any:
-        """The records of a batch of `size` problems."""
-        states = self._init(problems)
-        waiting = np.flatnonzero(~np.asarray(states.done))
-        for last, width in zip([*([False] * (len(self.widths) - 1)), True], self.widths):
-            states, waiting = self._drain(problems, states, waiting, width, last)
-        return self._finish(problems, states)
+        jobs = []
+        for width in self.widths:
+            some = lanes(problems, width), lanes(states, width)
+            index = jax.ShapeDtypeStruct((width,), jnp.int32)
+            jobs.append(job(("round", width), advance, *some, donate=(1,)))
+            jobs.append(job(("enter", width), _enter, problems, states, index))
+            jobs.append(job(("leave", width), _leave, states, some[1], index, donate=(0,)))
+        jobs.append(job("init", batched(self.solver.init), problems))
+        jobs.append(job("finish", batched(self.solver.finish), problems, states))
+        return records, jobs
 
-    def _drain(self, problems, states, waiting, width, last):
+    def __call__(self, problems: Any, count: int) -> Any:
+        """The records of a batch, of which the first `count` problems are real."""
+        states = self._programs["init"](problems)
+        waiting = np.flatnonzero(~np.asarray(states.done[:count]))
+        for width in self.widths:
+            states, waiting = self._drain(problems, states, waiting, width)
+        return self._programs["finish"](problems, states)
+
+    def _drain(self, problems, states, waiting, width):
         """Runs `waiting` through a pool; returns those still unfinished when it has become too empty."""
-        nobody = self.size
-        lanes = np.full(width, nobody)
+        last, nobody = width == self.widths[-1], self.size
+        few = 0 if last else width * REFILL
+        advance = self._programs["round", width]
+        enter, leave = self._programs["enter", width], self._programs["leave", width]
+        lanes = np.full(width, nobody, np.int32)
         done = np.ones(width, bool)
         lane_states = None
-        while True:
-            take = min(np.count_nonzero(done), waiting.size)
-            live = np.count_nonzero(~done)
-            if waiting.size == 0 and (live == 0 or (not last and live <= width * REFILL)):
-                break
-            if lane_states is None or (take and np.count_nonzero(done) >= width * REFILL) or live == 0:
-                out = np.where(lanes < nobody, lanes, nobody)
-                free = np.flatnonzero(done)[:take]
-                lanes = np.where(done, nobody, lanes)
-                lanes[free], waiting = waiting[:take], waiting[take:]
-                if lane_states is None:
-                    lane_states = jax.tree.map(lambda x: x[..., :width], states)
-                    out = np.full(width, nobody)
-                enter = np.where(lanes < nobody, lanes, 0)
-                states, lane_problems, lane_states = self._swap(
-                    problems, states, lane_states, lanes, out, enter
-                )
-            lane_states = self._round(lane_problems, lane_states)
+        while waiting.size or np.count_nonzero(~done) > few:
+            free = np.flatnonzero(done)
+            if waiting.size and free.size >= width * REFILL or lane_states is None:
+                if lane_states is None and waiting.size <= few:
+                    return states, waiting
+                if lane_states is not None:
+                    states = leave(states, lane_states, lanes)
+                taken = waiting[: free.size]
+                waiting = waiting[free.size :]
+                lanes = lanes.copy()  # a program that is still running may be reading the old one
+                lanes[free] = nobody
+                lanes[free[: taken.size]] = taken
+                lane_problems, lane_states = enter(problems, states, np.minimum(lanes, nobody - 1))
+            lane_states = advance(lane_problems, lane_states)
             done = np.asarray(lane_states.done) | (lanes == nobody)
         if lane_states is None:
             return states, waiting
-        # hand in everything: the unfinished go on elsewhere from where they are
-        out = np.where(lanes < nobody, lanes, nobody)
-        states, _, _ = self._swap(problems, states, lane_states, lanes, out, np.zeros(width, int))
-        return states, lanes[~done]
+        return leave(states, lane_states, lanes), lanes[~done]
+
+
+def _enter(problems, states, index):
+    """Problems and states of the lanes `index`."""
+    take = lambda full: jnp.take(full, index, axis=-1, mode="clip")  # noqa: E731
+    return jax.tree.map(take, problems), jax.tree.map(take, states)
+
+
+def _leave(states, lane_states, index):
+    """All states, with those of the lanes put back (an index past the end: nowhere)."""
+    return jax.tree.map(lambda full, part: full.at[..., index].set(part, mode="drop"), states, lane_states)
 
 
 class Chain:
-    """Solvers one after the other over batches: the problem of each made from the one before and its record.
+    """Solvers one after the other over host arrays: a function from coordinates to columns.
 
     **Arguments**
 
-    - `solvers`, `links`: one link fewer than solvers; `link(problem, record)` is the next solver's problem.
-    - `record(problem, last_record)`: what is kept of a point.
-    - `size`: problems in a batch.
+    - `prepare(**coordinates)`: the first solver's problem at one point, from scalars.
+    - `solvers`, `links`: one link fewer than solvers; `link(problem, record)` is the next one's problem.
+    - `record(problem, last_record)`: what is kept of a point, a record with column metadata.
+    - `names`: the coordinates' names; `dtype`: of their values.
+    - `size`: the most points in a call. `workers`: threads that share them, each with every `workers`-th point,
+      so that cheap and expensive regions are shared evenly.
+    - `note`: is told what is being compiled.
     """
 
-    def __init__(self, solvers, links, record, size: int):
-        self.pools = [Pool(solver, size) for solver in solvers]
-        self.links = links
-        self._record = jax.jit(jax.vmap(record, in_axes=-1, out_axes=0))
+    def __init__(
+        self,
+        prepare: Callable,
+        solvers: Sequence[Solver],
+        links: Sequence[Callable],
+        record: Callable,
+        *,
+        names: Sequence[str],
+        dtype: Any,
+        size: int,
+        workers: int = 1,
+        note: Callable[[str], None] | None = None,
+    ):
+        self.names, self.dtype, self.links = tuple(names), np.dtype(dtype), links
+        self.workers = max(1, min(workers, size))
+        self.size = -(-size // self.workers)
+        self.note = note or (lambda text: None)
+        self.settings: dict[str, Any] = {}
+        self.compile_seconds = 0.0
+        self._compiled_from = compiling.count()
+        compiling.listen()
+        self._pools = [Pool(solver, self.size) for solver in solvers]
+        point = {name: jax.ShapeDtypeStruct((self.size,), self.dtype) for name in self.names}
+        self._prepare = jax.vmap(lambda values: prepare(**values), in_axes=-1, out_axes=-1)
+        self._record = jax.vmap(record, in_axes=-1, out_axes=0)
+        problems = jax.eval_shape(self._prepare, point)
+        self._jobs = [self._job("_prepare", point)]
+        for pool, link in zip(self._pools, [*links, None], strict=True):
+            records, jobs = pool.outline(problems)
+            self._jobs += jobs
+            if link is not None:
+                problems = jax.eval_shape(link, problems, records)
+        self._jobs.append(self._job("_record", problems, records))
+        one = jax.eval_shape(self._record, problems, records)
+        self.columns: tuple[Column, ...] = columns(
+            jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), one)
+        )
 
-    def __call__(self, problems: Any) -> Any:
-        """The records of a batch of problems (axis last), with the batch axis first."""
-        for pool, link in zip(self.pools, [*self.links, None]):
-            found = pool(problems)
+    @property
+    def compilations(self) -> int:
+        """Programs compiled in this process since this chain was made."""
+        return compiling.count() - self._compiled_from
+
+    def _job(self, name, *shapes):
+        def compile_():
+            setattr(self, name, jax.jit(getattr(self, name)).lower(*shapes).compile())
+
+        return compile_
+
+    def _in_threads(self, function, items):
+        """`function` over `items` in this chain's threads, each with this thread's precision."""
+        x64 = jax.config.jax_enable_x64
+
+        def run(item):
+            with jax.enable_x64(x64):
+                return function(item)
+
+        with ThreadPoolExecutor(self.workers) as threads:
+            return list(threads.map(run, items))
+
+    def compile(self) -> None:
+        """Compile everything now, in parallel; the first call does it otherwise."""
+        if not self._jobs:
+            return
+        began, left = time.perf_counter(), len(self._jobs)
+        self.note(f"compiling {left} programs")
+
+        def work(job):
+            job()
+
+        self._in_threads(work, self._jobs)
+        self._jobs = []
+        self.compile_seconds += time.perf_counter() - began
+
+    def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Columns, each (n, ...), of n points given by their coordinates, each (n,)."""
+        self.compile()
+        n = len(coordinates[self.names[0]])
+        parts = self._in_threads(
+            lambda k: self._part({name: coordinates[name][k :: self.workers] for name in self.names}),
+            range(min(self.workers, n)),
+        )
+        merged = {}
+        for column in self.columns:
+            out = np.empty((n, *column.shape), parts[0][column.name].dtype)
+            for k, part in enumerate(parts):
+                out[k :: self.workers] = part[column.name]
+            merged[column.name] = out
+        return merged
+
+    def _part(self, coordinates):
+        count = len(coordinates[self.names[0]])
+        padded = {
+            name: np.pad(values.astype(self.dtype), (0, self.size - count), mode="edge")
+            for name, values in coordinates.items()
+        }
+        problems = self._prepare(padded)
+        for pool, link in zip(self._pools, [*self.links, None], strict=True):
+            found = pool(problems, count)
             if link is not None:
                 problems = link(problems, found)
-        return self._record(problems, found)
+        record = self._record(problems, found)
+        return {column.name: np.asarray(getattr(record, column.name))[:count] for column in self.columns}

@@ -1,0 +1,34 @@
+"""How many programs were compiled, and how long it took, as JAX itself reports it."""
+
+from __future__ import annotations
+
+import threading
+
+_EVENT = "/jax/core/compile/backend_compile_duration"
+_lock = threading.Lock()
+_count = 0
+_listening = False
+
+
+def count() -> int:
+    """Programs compiled (or fetched from the persistent cache) in this process since `listen`."""
+    return _count
+
+
+def listen() -> None:
+    """Start counting; once a process is enough."""
+    global _listening
+    with _lock:
+        if _listening:
+            return
+        _listening = True
+    import jax
+
+    jax.monitoring.register_event_duration_secs_listener(_heard)
+
+
+def _heard(event: str, seconds: float, **_: object) -> None:
+    global _count
+    if event == _EVENT:
+        with _lock:
+            _count += 1
