@@ -96,6 +96,7 @@ class Hunt(eqx.Module):
     side: Float[Array, ""]
     loops: Int[Array, ""]
     careful: Bool[Array, ""]
+    aim: Int[Array, ""]
     patience: Float[Array, ""]
     cursor: Int[Array, ""]
     todo: Bool[Array, " 81"]
@@ -139,6 +140,7 @@ class Search:
             side=zero,
             loops=izero,
             careful=no,
+            aim=izero - 1,
             patience=zero,
             cursor=izero,
             todo=todo,
@@ -149,7 +151,7 @@ class Search:
             done=no,
         )
         begun = self._next_probe(problem, hunt)
-        begun = self._section(trace(located.planar.field, (2,), dtype=dtype), begun)
+        begun = self._section(trace(located.planar.field, (2,), dtype=dtype), begun, jnp.asarray(True))
         hunt = choose(needed(located), begun, _replace(hunt, done=jnp.asarray(True)))
         return hunt
 
@@ -180,7 +182,7 @@ class Search:
         growth = jnp.exp(jnp.clip(probe.integral[0], -700.0, 80.0))
         slope = through0 / jnp.where(returned, through1, 1.0) * growth
         shift = end - hunt.start
-        side = jnp.where(hunt.side == 0.0, jnp.sign(shift), hunt.side)
+        side = jnp.where((hunt.side == 0.0) & (hunt.loops >= 0), jnp.sign(shift), hunt.side)
         s0, d0, m0 = hunt.last
         first = hunt.loops == 0
         # the cubic through the last two displacements: does it come near zero in between?
@@ -192,8 +194,21 @@ class Search:
             value = h00 * d0 + h10 * gap * (m0 - 1.0) + h01 * shift + h11 * gap * (slope - 1.0)
             worst = jnp.minimum(worst, value * jnp.sign(shift))
         same_sign = d0 * shift > 0.0
-        dubious = ~first & same_sign & (worst < 0.05 * jnp.minimum(jnp.abs(d0), jnp.abs(shift)))
+        dubious = ~first & (hunt.loops > 0) & same_sign & (worst < 0.05 * jnp.minimum(jnp.abs(d0), jnp.abs(shift)))
         dubious &= jnp.abs(gap) > 4.0 * jnp.abs(d0)  # a loop of its own is no jump
+
+        # --- on the section of a known cycle: coming in sight of it, then arriving
+        entering = returned & (hunt.loops < 0)
+        pick = lambda row: jnp.sum(jnp.where(jnp.arange(MAX_CYCLES) == hunt.aim, row, 0.0))  # noqa: E731
+        known_slope = jnp.exp(pick(found.log_multiplier) * sense)
+        clear = jnp.asarray(jnp.inf, shift.dtype)
+        for u in (0.25, 0.5, 0.75):
+            h00, h10, h11 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2, u * u * (u - 1)
+            value = h00 * shift - hunt.start * (h10 * (slope - 1.0) + h11 * (known_slope - 1.0))
+            clear = jnp.minimum(clear, value * jnp.sign(shift))
+        arriving = returned & ~entering & (hunt.aim >= 0) & (shift * hunt.start < 0.0)
+        arriving &= (clear > 0.05 * jnp.abs(shift) * (1.0 - jnp.minimum(known_slope, 1.0))) & (known_slope < 1.0)
+        arriving &= jnp.abs(hunt.start) < section.length
 
         # --- bracket: the cycle lies between a start that moves up and one that moves down
         up, down = hunt.bracket
@@ -216,16 +231,21 @@ class Search:
         target = jnp.where(dubious, back, target)
         reach = jnp.where(dubious, 0.25 * jnp.abs(gap), reach)
         # a slope near 1 may be the integrator's doing: look again, carefully, before it decides anything
-        weak = returned & ~hunt.careful & (jnp.abs(slope - 1.0) < CAREFUL)
+        weak = returned & ~entering & ~hunt.careful & (jnp.abs(slope - 1.0) < CAREFUL)
         target = jnp.where(weak, hunt.start, target)
+        target = jnp.where(entering, end, target)
         small = jnp.abs(newton) < CONVERGED[name] * section.length
-        converged = returned & ~weak & contracting & small & (jnp.abs(shift) < 1e-2 * section.length)
-        neutral = returned & ~weak & (jnp.abs(shift) < 1e-9 * section.length) & (jnp.abs(slope - 1.0) < NEUTRAL[name])
-        reset = returned & ~weak & limited & ~bracketed & (room < 0.3 * (section.high - section.low)) & ~converged
+        converged = returned & ~entering & ~weak & contracting & small
+        converged = (converged & (jnp.abs(shift) < 1e-2 * section.length)) | arriving
+        neutral = returned & ~entering & ~weak & (jnp.abs(shift) < 1e-9 * section.length) & (jnp.abs(slope - 1.0) < NEUTRAL[name])
+        reset = returned & ~entering & ~weak & limited & ~bracketed & (room < 0.3 * (section.high - section.low)) & ~converged
 
-        keys = (slope, shift, side, dubious, up, down, target, reach, converged, neutral, reset, weak)
-        slope, shift, side, dubious, up, down, target, reach, converged, neutral, reset, weak = together(keys)
-        keep_loop = dubious | weak
+        end_on = hunt.start + newton
+        keys = (slope, shift, side, dubious, up, down, target, reach, converged, neutral, reset, weak, entering, arriving, end_on)
+        slope, shift, side, dubious, up, down, target, reach, converged, neutral, reset, weak, entering, arriving, end_on = (
+            together(keys)
+        )
+        keep_loop = dubious | weak | entering
 
         # --- a cycle: new, or met before
         log_forward = probe.integral[0] * sense
@@ -238,14 +258,15 @@ class Search:
             & close(found.mean_y, mean_y, extent)
             & close(found.log_multiplier, log_forward, jnp.abs(log_forward) + 1e-3)
         )
-        known = jnp.any(match)
-        index = jnp.where(known, jnp.argmax(match), hunt.count)
+        known = jnp.any(match) | arriving
+        index = jnp.where(arriving, hunt.aim, jnp.where(known, jnp.argmax(match), hunt.count))
         here = jnp.arange(MAX_CYCLES) == index
         write = converged & ~known
         put = lambda old, new: jnp.where(here & write, new, old)  # noqa: E731
+        point = section.at(end_on)
         found = Found(
-            x=put(found.x, probe.x),
-            y=put(found.y, probe.y),
+            x=put(found.x, point[0]),
+            y=put(found.y, point[1]),
             period=put(found.period, probe.time),
             log_multiplier=put(found.log_multiplier, log_forward),
             mean_x=put(found.mean_x, mean_x),
@@ -290,10 +311,10 @@ class Search:
                 jnp.where(again & ~keep_loop, a, b)
                 for a, b in zip((hunt.start, shift, slope), hunt.last)
             ),
-            bracket=tuple(jnp.where(again & ~weak, a, b) for a, b in zip((up, down), hunt.bracket)),
-            jump=jnp.where(again & ~weak, reach, hunt.jump),
+            bracket=tuple(jnp.where(again & ~weak & ~entering, a, b) for a, b in zip((up, down), hunt.bracket)),
+            jump=jnp.where(again & ~weak & ~entering, reach, hunt.jump),
             careful=hunt.careful | weak,
-            side=jnp.where(returned, side, hunt.side),
+            side=jnp.where(returned & ~entering, side, hunt.side),
             loops=hunt.loops + returned.astype(hunt.loops.dtype),
             found=found,
             count=count,
@@ -308,22 +329,27 @@ class Search:
         went_on = _replace(went_on, patience=patience)
         following = self._next_probe(problem, went_on)
         state = choose(ended, following, went_on)
-        fresh = self._section(closed, state)
+        fresh = self._section(closed, state, renewed)
         return choose(ended | renewed, fresh, state)
 
-    def _section(self, closed, hunt: Hunt) -> Hunt:
-        """A section through the present state, and a loop that starts there."""
+    def _section(self, closed, hunt: Hunt, renewed) -> Hunt:
+        """A section through the present state and a loop that starts there; for a new probe, the section of a
+        known cycle that it may be on its way to."""
         p, zero = hunt.probe, jnp.zeros_like(hunt.start)
+        aimed = (hunt.aim >= 0) & ~renewed
+        pick = lambda row: jnp.sum(jnp.where(jnp.arange(MAX_CYCLES) == hunt.aim, row, 0.0))  # noqa: E731
+        x, y = jnp.where(aimed, pick(hunt.found.x), p.x), jnp.where(aimed, pick(hunt.found.y), p.y)
         nan = jnp.full_like(zero, jnp.nan)
         return _replace(
             hunt,
-            section=section_at(closed, p.x, p.y, p.sense),
+            section=section_at(closed, x, y, p.sense),
             probe=Trajectory.start(p.x, p.y, p.sense, p.steps),
             start=zero,
             last=(zero, zero, zero),
             bracket=(nan, nan),
             jump=zero,
-            loops=jnp.zeros_like(hunt.loops),
+            loops=jnp.where(aimed, -1, 0).astype(hunt.loops.dtype),
+            aim=jnp.where(aimed, hunt.aim, -1),
         )
 
     def _next_probe(self, problem: Oscillating, hunt: Hunt) -> Hunt:
@@ -379,6 +405,10 @@ class Search:
         x, y = jnp.where(beside, cx - away * fy, x), jnp.where(beside, cy + away * fx, y)
         forward = jnp.where(beside, log_multiplier > 0.0, forward)
         zero, dtype = jnp.zeros_like(hunt.start), hunt.start.dtype
+        # a known cycle that attracts this probe, if it is not the one it starts beside
+        attracts = (hunt.found.log_multiplier * jnp.where(forward, 1.0, -1.0) < 0.0) & ~at
+        aim = jnp.where(jnp.any(attracts), jnp.argmax(attracts), -1)
+        longest = jnp.max(jnp.where(attracts, hunt.found.period, 0.0))
         state = _replace(
             hunt,
             probe=Trajectory.start(
@@ -388,7 +418,8 @@ class Search:
             todo=hunt.todo & (rank != cursor),
             side=zero,
             careful=jnp.asarray(False),
-            patience=zero + FIRST_SECTION,
+            patience=jnp.maximum(FIRST_SECTION, 2.5 * longest),
+            aim=aim.astype(hunt.aim.dtype),
             done=hunt.done | none,
         )
         return state

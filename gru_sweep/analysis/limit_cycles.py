@@ -3,8 +3,8 @@ r"""Limit cycles to full accuracy: period, frequency, amplitude, Floquet multipl
 Each cycle that the search met (`cycle_search`) is solved once more: Newton steps on the return map at a tight
 tolerance until they stand still, then one loop at a tighter one. The non-trivial Floquet multiplier of a
 planar cycle of period T is exp(integral of div f dt over T) (Liouville; Kuznetsov 2004, sec. 1.5); a cycle is
-stable where it is below 1. The period's error is the change between the last two loops, which differ in
-tolerance, plus what the remaining Newton step and rounding can do.
+stable where it is below 1. The period's error is estimated from the change between the last two loops, which
+differ in tolerance by 100, and from rounding.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from . import cycle_search
-from .arithmetic import trace
+from .arithmetic import together, trace
 from .cycle_search import MAX_CYCLES, MAX_PERIOD, NEUTRAL, STEPS_PER_ADVANCE, Oscillating, Sketches
 from .fixed_points import _replace
 from .sections import Section, Trajectory, choose, section_at, travel, velocity
 
-TOLERANCE = {"float64": (1e-9, 1e-11), "float32": (1e-6, 1e-7)}
+TOLERANCE = {"float64": (1e-8, 1e-10), "float32": (1e-5, 1e-6)}
 """Local error of a step relative to the speed: while Newton's method runs, and in the last loop."""
+WEAK = 0.01
+"""Both are multiplied by this where the slope of the return map is close to 1 (`cycle_search.CAREFUL`)."""
+GAIN = 0.1
+"""Part of the last change of the period that may be left as its error: the last loop is 100 times as accurate."""
 STANDSTILL = {"float64": 1e-5, "float32": 1e-3}
 """Newton step, in units of the section's length, that counts as none."""
 MAX_LOOPS = 12
@@ -59,6 +63,7 @@ class _State(eqx.Module):
     index: Int[Array, ""]
     loops: Int[Array, ""]
     final: Bool[Array, ""]
+    weak: Bool[Array, ""]
     start: Float[Array, ""]
     previous: Float[Array, ""]
     section: Section
@@ -78,6 +83,7 @@ class Refine:
             index=izero,
             loops=izero,
             final=no,
+            weak=no,
             start=zero,
             previous=zero,
             section=Section(zero, zero, zero, zero, zero, zero, zero),
@@ -95,6 +101,7 @@ class Refine:
         closed = trace(planar.field, (2,), dtype=planar.lower.dtype)
         section = state.section
         tolerance = jnp.where(state.final, TOLERANCE[name][1], TOLERANCE[name][0])
+        tolerance = tolerance * jnp.where(state.weak, WEAK, 1.0)
         p, returned, end = travel(closed, state.probe, section, tolerance, STEPS_PER_ADVANCE, state.done)
         through0 = section.through(velocity(closed, *section.at(state.start))) * p.sense
         through1 = section.through(velocity(closed, p.x, p.y)) * p.sense
@@ -104,12 +111,13 @@ class Refine:
         still = jnp.abs(newton) < STANDSTILL[name] * section.length
         over = returned & state.final
         error = (
-            jnp.abs(p.time - state.previous)
-            + jnp.abs(shift) / jnp.where(returned, jnp.abs(through1), 1.0)
-            + 16.0 * eps * p.time
+            GAIN * jnp.abs(p.time - state.previous)
+            + 16.0 * eps * (p.time + 1.0 / jnp.where(returned, jnp.abs(through1), 1.0))
         )
         x, y = section.at(state.start)
-        row = jnp.stack([p.time, error, p.integral[0] * p.sense, x, y, *p.extent, jnp.ones_like(x)])
+        row = (p.time, error, p.integral[0] * p.sense, x, y, *p.extent, jnp.ones_like(x))
+        row, over, newton, still, slope = together((row, over, newton, still, slope))
+        row = jnp.stack(row)
         here = (jnp.arange(MAX_CYCLES) == state.index) & over
         # Newton's method has stood still or will not: the last loop, or give up
         hopeless = (returned & ~state.final & (state.loops >= MAX_LOOPS)) | (p.steps >= MAX_STEPS)
@@ -145,6 +153,7 @@ class Refine:
             state,
             loops=jnp.zeros_like(state.loops),
             final=jnp.asarray(False),
+            weak=jnp.abs(log_multiplier) < cycle_search.CAREFUL,
             start=jnp.zeros_like(x),
             previous=jnp.zeros_like(x),
             section=section_at(closed, x, y, sense),
