@@ -40,6 +40,8 @@ TOLERANCE = {"float64": (1e-7, 1e-12), "float32": (1e-5, 1e-6)}
 a return map's slope is within `CAREFUL` of 1, so that errors of the flow itself could turn the answer."""
 CAREFUL = 0.05
 """|log slope| of a return map below which the probe goes on with the tight tolerance."""
+CLEAR = 0.05
+"""A displacement that may fall below this part of the smaller one at the ends of a jump may hide a cycle there."""
 CONVERGED = {"float64": 1e-4, "float32": 1e-3}
 """Newton step, in units of the local length |f| / |n.J tau|, at which a probe has found its cycle."""
 SAME = 1e-2
@@ -56,10 +58,16 @@ MAX_LOOPS = 200
 """Returns of one probe after which it is given up."""
 MAX_STEPS = 20_000
 """Steps of one probe after which it is given up."""
-STEPS_PER_ADVANCE = 8
-"""Taylor steps between two looks at events."""
+STEPS_PER_ROUND = 8
+"""Taylor steps between two looks at returns."""
+ROUNDS_PER_ADVANCE = 3
+"""Looks at returns between two looks at everything else: ends, new sections, new probes."""
 DIRECTION = (math.cos(1.0), math.sin(1.0))
 """Direction in which a source or sink is left: none that a symmetry would single out."""
+
+ON, CYCLE, ARRIVED, NEUTRAL_CYCLE, RESET, IDLE = range(6)
+"""What a probe has come to: nothing yet, a cycle, a known cycle, an undecidable one, the end of its section; or
+there is no probe yet."""
 
 _BORDER = 4 * MAX_FIXED_POINTS  # probes 4 i + branch belong to fixed point i, then the border, then the cycles
 _SIDES = _BORDER + 1
@@ -93,6 +101,7 @@ class Hunt(eqx.Module):
     last: tuple
     bracket: tuple
     jump: Float[Array, ""]
+    outcome: Int[Array, ""]
     side: Float[Array, ""]
     loops: Int[Array, ""]
     careful: Bool[Array, ""]
@@ -130,13 +139,14 @@ class Search:
         saddle = fixed.kind == Kind.SADDLE
         todo = jnp.stack([extremal | saddle, saddle, saddle, saddle], axis=1).reshape(-1)
         todo = jnp.concatenate([todo, fixed.trapping[None], jnp.zeros(2 * MAX_CYCLES, bool)])
-        hunt = Hunt(
+        return Hunt(
             probe=Trajectory.start(zero, zero, zero + 1.0, izero),
             section=Section(zero, zero, zero, zero, zero, zero, zero),
             start=zero,
             last=(zero, zero, zero),
             bracket=(zero, zero),
             jump=zero,
+            outcome=izero + IDLE,
             side=zero,
             loops=izero,
             careful=no,
@@ -148,189 +158,186 @@ class Search:
             count=izero,
             unresolved=fixed.count < 0,
             near_bifurcation=jnp.any(fixed.kind == Kind.DEGENERATE),
-            done=no,
+            done=~needed(located),
         )
-        begun = self._next_probe(problem, hunt)
-        begun = self._section(trace(located.planar.field, (2,), dtype=dtype), begun, jnp.asarray(True))
-        hunt = choose(needed(located), begun, _replace(hunt, done=jnp.asarray(True)))
-        return hunt
 
     def advance(self, problem: Oscillating, hunt: Hunt) -> Hunt:
         planar = problem.located.planar
         name = str(planar.lower.dtype)
         closed = trace(planar.field, (2,), dtype=planar.lower.dtype)
-        probe, returned, end = travel(
-            closed,
-            hunt.probe,
-            hunt.section,
-            jnp.where(hunt.careful, TOLERANCE[name][1], TOLERANCE[name][0]),
-            STEPS_PER_ADVANCE,
-            hunt.done,
-        )
-        after = self._after(problem, closed, _replace(hunt, probe=probe), returned, end, name)
+        aimed = jnp.arange(MAX_CYCLES) == hunt.aim
+        log_multiplier = jnp.sum(jnp.where(aimed, hunt.found.log_multiplier, 0.0))
+        known_slope = jnp.exp(log_multiplier * hunt.probe.sense)
+        tables = {"found": hunt.found, "todo": hunt.todo}
+
+        def round_(_, h):
+            probe, returned, end = travel(
+                closed,
+                h.probe,
+                h.section,
+                jnp.where(h.careful, TOLERANCE[name][1], TOLERANCE[name][0]),
+                STEPS_PER_ROUND,
+                h.done | (h.outcome != ON),
+            )
+            after = self._returned(closed, _replace(h, probe=probe), end, known_slope, name)
+            return together(choose(returned, after, _replace(h, probe=probe)))
+
+        # the tables stay outside the loop: what needs them waits
+        blank = _replace(hunt, found=None, todo=None)
+        after = jax.lax.fori_loop(0, ROUNDS_PER_ADVANCE, round_, blank)
+        after = self._settle(problem, closed, _replace(after, **tables), name)
         return choose(hunt.done, hunt, after)
 
-    def _after(self, problem, closed, hunt: Hunt, returned, end, name) -> Hunt:
-        """What follows a round: a return, the end of the probe, a new section, or nothing."""
+    def _returned(self, closed, hunt: Hunt, end, known_slope, name) -> Hunt:
+        """What follows a return: the next start on this section, or an outcome."""
+        section, probe = hunt.section, hunt.probe
+        start, sense = hunt.start, probe.sense
+        # the return map and its slope at the start of this loop
+        through0 = section.through(velocity(closed, *section.at(start))) * sense
+        through1 = section.through(velocity(closed, probe.x, probe.y)) * sense
+        growth = jnp.exp(jnp.clip(probe.integral[0], -700.0, 80.0))
+        slope = through0 / jnp.where(through1 == 0.0, 1.0, through1) * growth
+        shift = end - start
+        contracting = slope < 1.0
+        newton = shift / jnp.where(contracting, 1.0 - slope, 1.0)
+
+        # the first crossing of a known cycle's section is no return yet
+        entering = hunt.loops < 0
+        # a slope near 1 may be the integrator's doing: look again, carefully, before it decides anything
+        weak = ~entering & ~hunt.careful & (jnp.abs(slope - 1.0) < CAREFUL)
+        looked = ~entering & ~weak
+        # nothing between here and the known cycle: arrived
+        clear = _least(start, shift, slope, 0.0, 0.0, known_slope)
+        arrived = looked & (hunt.aim >= 0) & (shift * start < 0.0) & (known_slope < 1.0)
+        arrived &= (clear > CLEAR * jnp.abs(shift) * (1.0 - known_slope)) & (jnp.abs(start) < section.length)
+        # something may lie between the last start and this one: half the jump
+        s0, d0, m0 = hunt.last
+        gap = start - s0
+        least = _least(s0, d0, m0, start, shift, slope)
+        jumped = (hunt.loops > 0) & (jnp.abs(gap) > 4.0 * jnp.abs(d0))
+        dubious = looked & jumped & (d0 * shift > 0.0)
+        dubious &= least < CLEAR * jnp.minimum(jnp.abs(d0), jnp.abs(shift))
+
+        # a cycle lies between a start that moves up and one that moves down
+        up, down = hunt.bracket
+        up = jnp.where(looked & (shift > 0.0), start, up)
+        down = jnp.where(looked & (shift < 0.0), start, down)
+        bracketed = jnp.isfinite(up) & jnp.isfinite(down)
+        # Newton's step, but no longer than twice the last jump, nor near the end of the section
+        longest = jnp.maximum(8.0 * jnp.abs(shift), 2.0 * hunt.jump)
+        reach = jnp.where(contracting, jnp.minimum(jnp.abs(newton), longest), longest)
+        room = jnp.where(shift > 0.0, section.high - start, start - section.low)
+        limited = reach > 0.7 * room
+        reach = jnp.maximum(jnp.minimum(reach, 0.7 * room), jnp.minimum(jnp.abs(shift), room))
+        target = start + jnp.sign(shift) * reach
+        within = (target > jnp.minimum(up, down)) & (target < jnp.maximum(up, down)) & contracting
+        target = jnp.where(bracketed & ~within, 0.5 * (up + down), target)
+        target = jnp.where(dubious, s0 + 0.5 * gap, target)
+        reach = jnp.where(dubious, 0.25 * jnp.abs(gap), reach)
+        target = jnp.where(weak, start, jnp.where(entering, end, target))
+
+        small = jnp.abs(newton) < CONVERGED[name] * section.length
+        cycle = looked & contracting & small & (jnp.abs(shift) < 1e-2 * section.length)
+        still = jnp.abs(shift) < 1e-9 * section.length
+        neutral = looked & still & (jnp.abs(slope - 1.0) < NEUTRAL[name])
+        narrow = looked & limited & ~bracketed & (room < 0.3 * (section.high - section.low))
+        outcome = jnp.where(narrow, RESET, ON)
+        outcome = jnp.where(cycle, CYCLE, outcome)
+        outcome = jnp.where(neutral, NEUTRAL_CYCLE, outcome)
+        outcome = jnp.where(arrived, ARRIVED, outcome)
+        on = outcome == ON
+        again = Trajectory.start(*section.at(target), sense, probe.steps)
+        move = on & looked & ~dubious
+        return _replace(
+            hunt,
+            probe=choose(on, again, probe),
+            start=jnp.where(on, target, start + newton),
+            last=tuple(jnp.where(move, a, b) for a, b in zip((start, shift, slope), hunt.last)),
+            bracket=(up, down),
+            jump=jnp.where(on & looked, reach, hunt.jump),
+            outcome=outcome.astype(hunt.outcome.dtype),
+            side=jnp.where(looked & (hunt.side == 0.0), jnp.sign(shift), hunt.side),
+            loops=hunt.loops + 1,
+            careful=hunt.careful | weak,
+        )
+
+    def _settle(self, problem, closed, hunt: Hunt, name) -> Hunt:
+        """Everything that needs the tables: cycles found, ends of probes, new sections, new probes."""
         fixed, near = problem.located.fixed, problem.near
         section, probe, found = hunt.section, hunt.probe, hunt.found
         sense = probe.sense
-
-        # --- the return map at the start of this loop
-        through0 = section.through(velocity(closed, *section.at(hunt.start))) * sense
-        through1 = section.through(velocity(closed, probe.x, probe.y)) * sense
-        growth = jnp.exp(jnp.clip(probe.integral[0], -700.0, 80.0))
-        slope = through0 / jnp.where(returned, through1, 1.0) * growth
-        shift = end - hunt.start
-        side = jnp.where((hunt.side == 0.0) & (hunt.loops >= 0), jnp.sign(shift), hunt.side)
-        s0, d0, m0 = hunt.last
-        first = hunt.loops == 0
-        # the cubic through the last two displacements: does it come near zero in between?
-        gap = hunt.start - s0
-        worst = jnp.asarray(jnp.inf, shift.dtype)
-        for u in (0.25, 0.5, 0.75):
-            h00, h10 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2
-            h01, h11 = u * u * (3 - 2 * u), u * u * (u - 1)
-            value = h00 * d0 + h10 * gap * (m0 - 1.0) + h01 * shift + h11 * gap * (slope - 1.0)
-            worst = jnp.minimum(worst, value * jnp.sign(shift))
-        same_sign = d0 * shift > 0.0
-        dubious = ~first & (hunt.loops > 0) & same_sign & (worst < 0.05 * jnp.minimum(jnp.abs(d0), jnp.abs(shift)))
-        dubious &= jnp.abs(gap) > 4.0 * jnp.abs(d0)  # a loop of its own is no jump
-
-        # --- on the section of a known cycle: coming in sight of it, then arriving
-        entering = returned & (hunt.loops < 0)
-        pick = lambda row: jnp.sum(jnp.where(jnp.arange(MAX_CYCLES) == hunt.aim, row, 0.0))  # noqa: E731
-        known_slope = jnp.exp(pick(found.log_multiplier) * sense)
-        clear = jnp.asarray(jnp.inf, shift.dtype)
-        for u in (0.25, 0.5, 0.75):
-            h00, h10, h11 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2, u * u * (u - 1)
-            value = h00 * shift - hunt.start * (h10 * (slope - 1.0) + h11 * (known_slope - 1.0))
-            clear = jnp.minimum(clear, value * jnp.sign(shift))
-        arriving = returned & ~entering & (hunt.aim >= 0) & (shift * hunt.start < 0.0)
-        arriving &= (clear > 0.05 * jnp.abs(shift) * (1.0 - jnp.minimum(known_slope, 1.0))) & (known_slope < 1.0)
-        arriving &= jnp.abs(hunt.start) < section.length
-
-        # --- bracket: the cycle lies between a start that moves up and one that moves down
-        up, down = hunt.bracket
-        up = jnp.where(shift > 0.0, hunt.start, up)
-        down = jnp.where(shift < 0.0, hunt.start, down)
-        bracketed = jnp.isfinite(up) & jnp.isfinite(down)
-        # --- the next start
-        contracting = slope < 1.0
-        newton = shift / jnp.where(contracting, 1.0 - slope, 1.0)
-        longest = jnp.maximum(8.0 * jnp.abs(shift), 2.0 * hunt.jump)
-        reach = jnp.where(contracting, jnp.minimum(jnp.abs(newton), longest), longest)
-        room = jnp.where(shift > 0.0, section.high - hunt.start, hunt.start - section.low)
-        limited = reach > 0.7 * room
-        reach = jnp.maximum(jnp.minimum(reach, 0.7 * room), jnp.minimum(jnp.abs(shift), room))
-        target = hunt.start + jnp.sign(shift) * reach
-        lower, upper = jnp.minimum(up, down), jnp.maximum(up, down)
-        outside = bracketed & ~((target > lower) & (target < upper) & contracting)
-        target = jnp.where(outside, 0.5 * (up + down), target)
-        back = s0 + 0.5 * gap
-        target = jnp.where(dubious, back, target)
-        reach = jnp.where(dubious, 0.25 * jnp.abs(gap), reach)
-        # a slope near 1 may be the integrator's doing: look again, carefully, before it decides anything
-        weak = returned & ~entering & ~hunt.careful & (jnp.abs(slope - 1.0) < CAREFUL)
-        target = jnp.where(weak, hunt.start, target)
-        target = jnp.where(entering, end, target)
-        small = jnp.abs(newton) < CONVERGED[name] * section.length
-        converged = returned & ~entering & ~weak & contracting & small
-        converged = (converged & (jnp.abs(shift) < 1e-2 * section.length)) | arriving
-        neutral = returned & ~entering & ~weak & (jnp.abs(shift) < 1e-9 * section.length) & (jnp.abs(slope - 1.0) < NEUTRAL[name])
-        reset = returned & ~entering & ~weak & limited & ~bracketed & (room < 0.3 * (section.high - section.low)) & ~converged
-
-        end_on = hunt.start + newton
-        keys = (slope, shift, side, dubious, up, down, target, reach, converged, neutral, reset, weak, entering, arriving, end_on)
-        slope, shift, side, dubious, up, down, target, reach, converged, neutral, reset, weak, entering, arriving, end_on = (
-            together(keys)
-        )
-        keep_loop = dubious | weak | entering
+        converged, arrived = hunt.outcome == CYCLE, hunt.outcome == ARRIVED
 
         # --- a cycle: new, or met before
         log_forward = probe.integral[0] * sense
-        mean_x, mean_y = (total / probe.time for total in probe.integral[1:])
-        close = lambda a, b, scale: jnp.abs(a - b) < SAME * scale  # noqa: E731
+        time = jnp.where(probe.time > 0.0, probe.time, 1.0)
+        mean_x, mean_y = (total / time for total in probe.integral[1:])
         extent = section.length + jnp.hypot(mean_x - section.x, mean_y - section.y)
+        x, y = section.at(hunt.start)
+        log_forward, mean_x, mean_y, extent, x, y = together((log_forward, mean_x, mean_y, extent, x, y))
+        close = lambda a, b, scale: jnp.abs(a - b) < SAME * scale  # noqa: E731
         match = (
             close(found.period, probe.time, probe.time)
             & close(found.mean_x, mean_x, extent)
             & close(found.mean_y, mean_y, extent)
             & close(found.log_multiplier, log_forward, jnp.abs(log_forward) + 1e-3)
         )
-        known = jnp.any(match) | arriving
-        index = jnp.where(arriving, hunt.aim, jnp.where(known, jnp.argmax(match), hunt.count))
-        here = jnp.arange(MAX_CYCLES) == index
+        known = jnp.any(match) | arrived
+        index = jnp.where(arrived, hunt.aim, jnp.where(known, jnp.argmax(match), hunt.count))
         write = converged & ~known
-        put = lambda old, new: jnp.where(here & write, new, old)  # noqa: E731
-        point = section.at(end_on)
+        here = (jnp.arange(MAX_CYCLES) == index) & write
+        put = lambda old, new: jnp.where(here, new, old)  # noqa: E731
         found = Found(
-            x=put(found.x, point[0]),
-            y=put(found.y, point[1]),
+            x=put(found.x, x),
+            y=put(found.y, y),
             period=put(found.period, probe.time),
             log_multiplier=put(found.log_multiplier, log_forward),
             mean_x=put(found.mean_x, mean_x),
             mean_y=put(found.mean_y, mean_y),
         )
         count = hunt.count + write.astype(hunt.count.dtype)
-        # arriving with positive shift means arriving from the right of the flow (of the left, backwards)
-        from_right = side * sense > 0.0
+        # moving left along the section is arriving from the right of the flow (from its left, backwards)
+        from_right = hunt.side * sense > 0.0
         sides = jnp.arange(2 * MAX_CYCLES)
-        mine = (sides // 2 == index) & converged
-        arrived = mine & ((sides % 2 == 1) == from_right)
-        todo = hunt.todo
-        todo_sides = (todo[_SIDES:] | (mine & ~known)) & ~arrived
-        todo = jnp.concatenate([todo[:_SIDES], todo_sides])
+        mine = (sides // 2 == index) & (converged | arrived)
+        reached = mine & ((sides % 2 == 1) == from_right)
+        todo_sides = (hunt.todo[_SIDES:] | (mine & write)) & ~reached
+        todo = jnp.concatenate([hunt.todo[:_SIDES], todo_sides])
 
         # --- other ends of the probe
         dx, dy = probe.x - fixed.point[:, 0], probe.y - fixed.point[:, 1]
         attracting = jnp.where(sense > 0.0, stable(fixed.kind), unstable(fixed.kind))
         caught = jnp.any(near.inside(dx, dy) & attracting)
-        saddle = fixed.kind == Kind.SADDLE
-        connected = jnp.any(saddle & (jnp.hypot(dx, dy) < CONNECTION[name])) & ~returned
+        close_by = dx * dx + dy * dy < CONNECTION[name] ** 2
+        connected = jnp.any((fixed.kind == Kind.SADDLE) & close_by) & (probe.time > 0.0)
         lower, upper = problem.located.planar.lower, problem.located.planar.upper
         out = (probe.x < lower[0]) | (probe.x > upper[0]) | (probe.y < lower[1]) | (probe.y > upper[1])
-        escaped = out & ((sense < 0.0) | ~fixed.trapping) & (probe.steps > STEPS_PER_ADVANCE)
-        too_long = (
-            (hunt.loops >= MAX_LOOPS) | (probe.steps >= MAX_STEPS) | (hunt.patience > 4.0 * MAX_PERIOD)
-        ) & ~converged
-        broken = ~jnp.isfinite(probe.x + probe.y)
-        gave_up = (too_long | broken) & ~caught & ~escaped
-        # what the search would have found beyond is unknown, what was found stands
-        ended = converged | caught | connected | escaped | gave_up | neutral
-
-        # --- go on along this section
-        again = returned & ~ended
-        start = jnp.where(again, target, hunt.start)
-        on_section = Trajectory.start(*section.at(start), sense, probe.steps)
-        went_on = _replace(
+        escaped = out & ((sense < 0.0) | ~fixed.trapping) & (probe.steps > STEPS_PER_ROUND)
+        too_long = (hunt.loops >= MAX_LOOPS) | (probe.steps >= MAX_STEPS) | (hunt.patience > 4.0 * MAX_PERIOD)
+        neutral = hunt.outcome == NEUTRAL_CYCLE
+        begins = hunt.outcome == IDLE
+        good_end = converged | arrived | (~begins & (caught | connected | escaped)) | neutral | begins
+        gave_up = ~good_end & (too_long | ~jnp.isfinite(probe.x + probe.y))
+        ended = good_end | gave_up
+        # --- a new section where this one is used up, or where no return came in good time
+        waited = (hunt.outcome == ON) & (probe.time > hunt.patience)
+        renewed = ~ended & (waited | (hunt.outcome == RESET))
+        patience = jnp.where(waited, 2.0 * hunt.patience, hunt.patience)
+        ended, renewed, patience, gave_up, connected, neutral = together(
+            (ended, renewed, patience, gave_up, connected, neutral)
+        )
+        state = _replace(
             hunt,
-            probe=choose(again, on_section, probe),
-            start=start,
-            last=tuple(
-                jnp.where(again & ~keep_loop, a, b)
-                for a, b in zip((hunt.start, shift, slope), hunt.last)
-            ),
-            bracket=tuple(jnp.where(again & ~weak & ~entering, a, b) for a, b in zip((up, down), hunt.bracket)),
-            jump=jnp.where(again & ~weak & ~entering, reach, hunt.jump),
-            careful=hunt.careful | weak,
-            side=jnp.where(returned & ~entering, side, hunt.side),
-            loops=hunt.loops + returned.astype(hunt.loops.dtype),
             found=found,
             count=count,
             todo=todo,
+            patience=patience,
+            outcome=jnp.zeros_like(hunt.outcome),
             unresolved=hunt.unresolved | gave_up | (count > MAX_CYCLES),
-            near_bifurcation=hunt.near_bifurcation | connected | neutral,
+            near_bifurcation=hunt.near_bifurcation | (connected & ~begins) | neutral,
         )
-        # --- or set a new one, or take the next probe
-        waited = (probe.time > hunt.patience) & ~returned
-        renewed = (reset | waited) & ~ended
-        patience = jnp.where(waited, 2.0 * hunt.patience, hunt.patience)
-        went_on = _replace(went_on, patience=patience)
-        following = self._next_probe(problem, went_on)
-        state = choose(ended, following, went_on)
-        fresh = self._section(closed, state, renewed)
-        return choose(ended | renewed, fresh, state)
+        state = choose(ended, self._next_probe(problem, state), state)
+        return choose(ended | renewed, self._section(closed, state, renewed), state)
 
     def _section(self, closed, hunt: Hunt, renewed) -> Hunt:
         """A section through the present state and a loop that starts there; for a new probe, the section of a
@@ -430,3 +437,16 @@ class Search:
         return Sketches(hunt.found, hunt.count, hunt.unresolved | ~hunt.done, hunt.near_bifurcation, absent)
 
 
+def _least(s0, d0, m0, s1, d1, m1):
+    """The least of sign(d0) d(s) at a few points between s0 and s1, d being the cubic through both ends.
+
+    d = P(s) - s is the displacement of the return map, with slopes m0 - 1 and m1 - 1.
+    """
+    gap = s1 - s0
+    least = jnp.full_like(gap, jnp.inf)
+    for u in (0.25, 0.5, 0.75):
+        h00, h10 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2
+        h01, h11 = u * u * (3 - 2 * u), u * u * (u - 1)
+        value = h00 * d0 + h10 * gap * (m0 - 1.0) + h01 * d1 + h11 * gap * (m1 - 1.0)
+        least = jnp.minimum(least, value * jnp.sign(d0))
+    return least

@@ -3,8 +3,8 @@ r"""Limit cycles to full accuracy: period, frequency, amplitude, Floquet multipl
 Each cycle that the search met (`cycle_search`) is solved once more: Newton steps on the return map at a tight
 tolerance until they stand still, then one loop at a tighter one. The non-trivial Floquet multiplier of a
 planar cycle of period T is exp(integral of div f dt over T) (Liouville; Kuznetsov 2004, sec. 1.5); a cycle is
-stable where it is below 1. The period's error is estimated from the change between the last two loops, which
-differ in tolerance by 100, and from rounding.
+stable where it is below 1. The period's error is the change between the last two loops, which
+differ in tolerance by 100, plus what drift and the rounding of the parameters may add.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from . import cycle_search
 from .arithmetic import together, trace
-from .cycle_search import MAX_CYCLES, MAX_PERIOD, NEUTRAL, STEPS_PER_ADVANCE, Oscillating, Sketches
+from .cycle_search import MAX_CYCLES, MAX_PERIOD, NEUTRAL, Oscillating, Sketches
 from .fixed_points import _replace
 from .sections import Section, Trajectory, choose, section_at, travel, velocity
 
@@ -23,10 +23,17 @@ TOLERANCE = {"float64": (1e-8, 1e-10), "float32": (1e-5, 1e-6)}
 """Local error of a step relative to the speed: while Newton's method runs, and in the last loop."""
 WEAK = 0.01
 """Both are multiplied by this where the slope of the return map is close to 1 (`cycle_search.CAREFUL`)."""
-GAIN = 0.1
-"""Part of the last change of the period that may be left as its error: the last loop is 100 times as accurate."""
+DRIFT = {"float64": 1e-11, "float32": 3e-5}
+"""Relative error of the period that a comparison of two loops in the same arithmetic does not show."""
+CONDITION = 5e-4
+"""Beside a saddle-node at distance d the period is c / sqrt(d) with c^2 of some hundreds (Eq 8), so that a relative
+rounding eps of the parameters changes it by about CONDITION eps T^3."""
+ILL = {"float64": 1e-7, "float32": 1e-4}
+"""Relative error of the period beyond which this precision is not enough: the point is near a bifurcation."""
 STANDSTILL = {"float64": 1e-5, "float32": 1e-3}
 """Newton step, in units of the section's length, that counts as none."""
+STEPS_PER_ADVANCE = 8
+"""Taylor steps between two looks at returns."""
 MAX_LOOPS = 12
 """Loops after which a cycle is given up."""
 MAX_STEPS = 40_000
@@ -111,7 +118,9 @@ class Refine:
         still = jnp.abs(newton) < STANDSTILL[name] * section.length
         over = returned & state.final
         error = (
-            GAIN * jnp.abs(p.time - state.previous)
+            jnp.abs(p.time - state.previous)
+            + DRIFT[name] * p.time
+            + CONDITION * eps * p.time**3
             + 16.0 * eps * (p.time + 1.0 / jnp.where(returned, jnp.abs(through1), 1.0))
         )
         x, y = section.at(state.start)
@@ -166,6 +175,7 @@ class Refine:
         period, error, log_multiplier, x, y, x0, x1, y0, y1, solved = state.table
         used = solved == 1.0
         neutral = jnp.any(used & (jnp.abs(log_multiplier) < NEUTRAL[name]))
+        ill = jnp.any(used & (error > ILL[name] * period))
         long = jnp.any(used & (period > MAX_PERIOD))
         return LimitCycles(
             count=jnp.sum(used).astype(jnp.int32),
@@ -177,7 +187,7 @@ class Refine:
             lower=jnp.stack([x0, y0], -1),
             upper=jnp.stack([x1, y1], -1),
             complete=~(sketches.unresolved | state.failed | long | ~state.done),
-            near_bifurcation=sketches.near_bifurcation | neutral,
+            near_bifurcation=sketches.near_bifurcation | neutral | ill,
             absence_proven=sketches.absent,
         )
 
@@ -190,5 +200,6 @@ def settings() -> dict[str, float]:
         "cycle_tolerance_float32": TOLERANCE["float32"][1],
         "cycle_search_tolerance_float64": cycle_search.TOLERANCE["float64"][0],
         "cycle_search_tolerance_float32": cycle_search.TOLERANCE["float32"][0],
-        "cycle_steps_per_advance": STEPS_PER_ADVANCE,
+        "cycle_steps_per_round": cycle_search.STEPS_PER_ROUND,
+        "cycle_rounds_per_advance": cycle_search.ROUNDS_PER_ADVANCE,
     }

@@ -153,7 +153,7 @@ def travel(closed, p: Trajectory, section: Section, tolerance, steps: int, froze
         new = moved(p, x, y, along, h)
         before, after = section.height(p.x, p.y), section.height(new.x, new.y)
         # a loop starts on the section: its first step does not end on it, whatever rounding says
-        crossing = (before < 0.0) & (after >= 0.0) & (p.time > 0.0)
+        crossing = (before < 0.0) & (after >= 0.0) & (p.time > 0.0) & ~frozen
         crossing |= p.crossing
         p = choose(crossing | frozen, p, new)
         return together(eqx.tree_at(lambda q: (q.crossing, q.steps), p, (crossing, p.steps + 1)))
