@@ -34,7 +34,7 @@ from .systems.families import FAMILIES, Family
 
 Number = float | int
 PRECISIONS = ("float64", "float32")
-DEFAULT_CHUNK = 16384
+DEFAULT_CHUNK = 32768
 """Points computed and committed together: enough to fill the lanes, few enough to lose little by a crash."""
 MAX_CHUNK = 2**24
 

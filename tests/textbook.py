@@ -1,9 +1,11 @@
 """Planar vector fields whose fixed points and cycles are known in closed form, solved together.
 
-All are polynomials, so one compiled program solves them all: a `Case` is a matrix of coefficients, a box and the
-answer. With q = x^2 + y^2 the radial field r' = r g(q), theta' = omega has a cycle at every root of g:
+All are polynomials of two forms, so that two compiled programs solve them all: a `Case` is a field, a box
+and the answer. With q = x^2 + y^2 the field r' = r g(q), theta' = omega, that is
 
-    x' = x g(q) - omega y,   y' = y g(q) + omega x;   period 2 pi/omega,   log multiplier 2 q g'(q) 2 pi/omega.
+    x' = x g(q) - omega y,   y' = y g(q) + omega x,
+
+has a cycle at every root of g, of period T = 2 pi/omega and log multiplier 2 q g'(q) T.
 """
 
 from __future__ import annotations
@@ -29,21 +31,33 @@ from gru_sweep.records import Kind
 SN, SF, UN, UF, SADDLE, DEGENERATE = list(Kind)[1:]
 
 MONOMIALS = ("1", "x", "y", "xx", "xy", "yy", "xxx", "xxy")
-"""Columns of `Polynomial.plain`."""
+"""Columns of `Cubic.coefficients`."""
 
 
-class Polynomial(eqx.Module):
-    """f(h) = plain . (1, x, y, xx, xy, yy, xxx, xxy) + h sum_k radial[k] q^(k + 1),  q = x^2 + y^2."""
+class Cubic(eqx.Module):
+    """f_i(h) = sum_k coefficients[i, k] MONOMIALS[k](h)."""
 
-    plain: Float[Array, "2 8"]
-    radial: Float[Array, " 4"]
+    coefficients: Float[Array, "2 8"]
 
     def __call__(self, h: Float[Array, " 2"]) -> Float[Array, " 2"]:
         x, y = h
-        xx, yy = x * x, y * y
-        q, (a, b, c, d) = xx + yy, self.radial
-        terms = jnp.array([jnp.ones_like(x), x, y, xx, x * y, yy, x * xx, y * xx])
-        return self.plain @ terms + q * (a + q * (b + q * (c + q * d))) * h
+        xx = x * x
+        return self.coefficients @ jnp.array([jnp.ones_like(x), x, y, xx, x * y, y * y, x * xx, y * xx])
+
+
+class Radial(eqx.Module):
+    """r' = r g(r^2), theta' = turning[0] + turning[1] r sin theta; g's coefficients from the constant up."""
+
+    g: Float[Array, " 5"]
+    turning: Float[Array, " 2"]
+
+    def __call__(self, h: Float[Array, " 2"]) -> Float[Array, " 2"]:
+        x, y = h
+        q, growth = x * x + y * y, self.g[4]
+        for k in (3, 2, 1, 0):
+            growth = self.g[k] + growth * q
+        omega = self.turning[0] + self.turning[1] * y
+        return jnp.array([growth * x - omega * y, growth * y + omega * x])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +74,11 @@ class Cycle:
 class Case:
     """A field in a box, and its answer.
 
-    `points`: (h, eigenvalues, kind) in lexicographic order. `decided` is False where an answer would be wrong,
-    however the counts come out: degenerate points, cycles that are not isolated or not hyperbolic.
+    `points`: (h, eigenvalues, kind) in lexicographic order. `decided` is False where `ok` would be wrong,
+    whatever the counts: degenerate points, cycles that are not isolated or not hyperbolic.
     """
 
-    field: Polynomial
+    field: Cubic | Radial
     points: tuple[tuple[tuple[float, float], tuple[complex, complex], Kind], ...]
     cycles: tuple[Cycle, ...] = ()
     decided: bool = True
@@ -103,20 +117,19 @@ def _pair(trace: float, determinant: float) -> tuple[complex, complex]:
     return first, second
 
 
-def _polynomial(x: dict[str, float], y: dict[str, float], radial: Sequence[float] = ()) -> Polynomial:
-    plain = np.array([[row.get(name, 0.0) for name in MONOMIALS] for row in (x, y)])
-    return Polynomial(plain, np.pad(np.asarray(radial, float), (0, 4 - len(radial))))
+def _cubic(x: dict[str, float], y: dict[str, float]) -> Cubic:
+    return Cubic(np.array([[row.get(name, 0.0) for name in MONOMIALS] for row in (x, y)]))
 
 
 def linear(a: float, b: float, c: float, d: float, kind: Kind) -> Case:
     """h' = [[a, b], [c, d]] h: one fixed point, no cycle."""
     point = ((0.0, 0.0), _pair(a + d, a * d - b * c), kind)
-    return Case(_polynomial({"x": a, "y": b}, {"x": c, "y": d}), (point,), decided=kind != DEGENERATE)
+    return Case(_cubic({"x": a, "y": b}, {"x": c, "y": d}), (point,), decided=kind != DEGENERATE)
 
 
 def fold(mu: float) -> Case:
     """x' = mu - x^2, y' = -y: node sqrt(mu) and saddle -sqrt(mu) for mu > 0, nothing for mu < 0."""
-    field = _polynomial({"1": mu, "xx": -1.0}, {"y": -1.0})
+    field = _cubic({"1": mu, "xx": -1.0}, {"y": -1.0})
     if mu == 0:
         return Case(field, (((0.0, 0.0), (0j, -1 + 0j), DEGENERATE),), decided=False)
     if mu < 0:
@@ -128,7 +141,7 @@ def fold(mu: float) -> Case:
 
 def pitchfork(mu: float) -> Case:
     """x' = mu x - x^3, y' = -y: a node at 0, which for mu > 0 is a saddle between nodes at +-sqrt(mu)."""
-    field = _polynomial({"x": mu, "xxx": -1.0}, {"y": -1.0})
+    field = _cubic({"x": mu, "xxx": -1.0}, {"y": -1.0})
     origin = ((0.0, 0.0), _pair(mu - 1, -mu), SN if mu < 0 else SADDLE)
     if mu < 0:
         return Case(field, (origin,))
@@ -141,16 +154,20 @@ def double_well(damping: float) -> Case:
 
     Without damping every orbit but the saddle's homoclinic pair is one of a continuum of cycles.
     """
-    field = _polynomial({"y": 1.0}, {"x": 1.0, "xxx": -1.0, "y": -damping})
+    field = _cubic({"y": 1.0}, {"x": 1.0, "xxx": -1.0, "y": -damping})
     well = _pair(-damping, 2.0)
     sink = DEGENERATE if damping == 0 else SF if well[0].imag else SN
-    points = (((-1.0, 0.0), well, sink), ((0.0, 0.0), _pair(-damping, -1.0), SADDLE), ((1.0, 0.0), well, sink))
+    points = (
+        ((-1.0, 0.0), well, sink),
+        ((0.0, 0.0), _pair(-damping, -1.0), SADDLE),
+        ((1.0, 0.0), well, sink),
+    )
     return Case(field, points, decided=damping != 0)
 
 
 def radial(g: Sequence[float], roots: Sequence[float], omega: float = 1.0, decided: bool = True) -> Case:
-    """r' = r g(r^2), theta' = omega, with g's coefficients from the constant up and its simple positive roots."""
-    field = _polynomial({"x": g[0], "y": -omega}, {"x": omega, "y": g[0]}, g[1:])
+    """r' = r g(r^2), theta' = omega; g's coefficients from the constant up, its simple roots."""
+    field = Radial(np.pad(np.asarray(g, float), (0, 5 - len(g))), np.array([omega, 0.0]))
     slope = np.polynomial.Polynomial(g).deriv()
     period = 2 * math.pi / abs(omega)
     cycles = []
@@ -163,14 +180,14 @@ def radial(g: Sequence[float], roots: Sequence[float], omega: float = 1.0, decid
 
 
 def stuart_landau(mu: float, omega: float = 1.0) -> Case:
-    """r' = r (mu - r^2): radius sqrt(mu), period 2 pi/omega, log multiplier -4 pi mu/omega; none for mu <= 0."""
+    """r' = r (mu - r^2): for mu > 0 radius sqrt(mu), period 2 pi/omega, log multiplier -4 pi mu/omega."""
     return radial([mu, -1.0], [mu] if mu > 0 else [], omega, decided=mu != 0)
 
 
 def subcritical(mu: float, omega: float = 1.0) -> Case:
-    """r' = mu r + r^3 - r^5: r^2 = (1 +- sqrt(1 + 4 mu))/2, for mu in (-1/4, 0) an unstable cycle inside a stable one.
+    """r' = mu r + r^3 - r^5: cycles where r^2 = (1 +- sqrt(1 + 4 mu))/2.
 
-    At mu = -1/4 both meet at r^2 = 1/2, below there is none.
+    For mu in (-1/4, 0) an unstable one inside a stable one; at mu = -1/4 both meet, below there is none.
     """
     root = math.sqrt(max(1 + 4 * mu, 0.0))
     roots = [q for q in ((1 - root) / 2, (1 + root) / 2) if q > 0] if 4 * mu > -1 else []
@@ -190,9 +207,7 @@ def snic(omega: float) -> Case:
     omega > 1: a cycle of period T = 2 pi/sqrt(omega^2 - 1) and log multiplier -2 T. omega < 1: a saddle and a
     node on the circle instead, where sin theta = omega. The origin is an unstable focus of either.
     """
-    field = _polynomial(
-        {"x": 1.0, "y": -omega, "yy": 1.0}, {"x": omega, "y": 1.0, "xy": -1.0}, radial=[-1.0]
-    )
+    field = Radial(np.array([1.0, -1.0, 0.0, 0.0, 0.0]), np.array([omega, -1.0]))
     origin = ((0.0, 0.0), _pair(2.0, 1 + omega**2), UF)
     if omega > 1:
         period = 2 * math.pi / math.sqrt((omega - 1) * (omega + 1))
@@ -203,19 +218,17 @@ def snic(omega: float) -> Case:
 
 
 def van_der_pol(mu: float, period: float) -> Case:
-    """x' = y, y' = mu (1 - x^2) y - x: one stable cycle, its period from the literature; the origin repels."""
+    """x' = y, y' = mu (1 - x^2) y - x: one stable cycle, its period from the literature."""
     origin = ((0.0, 0.0), _pair(mu, 1.0), UF if mu < 2 else UN)
-    field = _polynomial({"y": 1.0}, {"y": mu, "xxy": -mu, "x": -1.0})
-    return Case(
-        field, (origin,), (Cycle(period),), lower=(-3.0, -2.5 - 2 * mu), upper=(3.0, 2.5 + 2 * mu)
-    )
+    field = _cubic({"y": 1.0}, {"y": mu, "xxy": -mu, "x": -1.0})
+    return Case(field, (origin,), (Cycle(period),), lower=(-3.0, -2.5 - 2 * mu), upper=(3.0, 2.5 + 2 * mu))
 
 
 def lotka_volterra() -> Case:
-    """x' = x (1 - y), y' = y (x - 1): a saddle at 0 and a centre at (1, 1), around it a continuum of cycles."""
+    """x' = x (1 - y), y' = y (x - 1): a saddle at 0, and cycles all around the centre (1, 1)."""
     points = (((0.0, 0.0), (1 + 0j, -1 + 0j), SADDLE), ((1.0, 1.0), (1j, -1j), DEGENERATE))
     return Case(
-        _polynomial({"x": 1.0, "xy": -1.0}, {"y": -1.0, "xy": 1.0}),
+        _cubic({"x": 1.0, "xy": -1.0}, {"y": -1.0, "xy": 1.0}),
         points,
         decided=False,
         lower=(-0.5, -0.5),
@@ -264,7 +277,14 @@ TEXTBOOK: dict[str, Case] = {
     "van der Pol": van_der_pol(1.0, 6.66328686593231),
     "van der Pol, relaxation": van_der_pol(5.0, 11.612230667),
 }
-REVERSED = ("pitchfork, after", "Stuart-Landau", "subcritical", "three annuli", "SNIC, period 140", "van der Pol")
+REVERSED = (
+    "pitchfork, after",
+    "Stuart-Landau",
+    "subcritical",
+    "three annuli",
+    "SNIC, period 140",
+    "van der Pol",
+)
 TEXTBOOK |= {f"{name}, reversed": TEXTBOOK[name].times(-1.0) for name in REVERSED}
 
 
@@ -300,12 +320,16 @@ def solve(problems: Planar) -> list[Solved]:
 
 def stacked(cases: Sequence[Case], dtype: Any = np.float64) -> Planar:
     """The problems of some cases, batch axis last."""
-    problems = [Planar(c.field, np.array(c.lower), np.array(c.upper)) for c in cases]
+    problems = [Planar(c.field, jnp.array(c.lower), jnp.array(c.upper)) for c in cases]
     leaves, structure = zip(*(jax.tree.flatten(p) for p in problems))
     return jax.tree.unflatten(structure[0], [jnp.asarray(np.stack(x, -1), dtype) for x in zip(*leaves)])
 
 
 @functools.cache
 def textbook() -> dict[str, Solved]:
-    """Every case of `TEXTBOOK`, solved in one batch."""
-    return dict(zip(TEXTBOOK, solve(stacked(list(TEXTBOOK.values())))))
+    """Every case of `TEXTBOOK`, solved: one batch of `Cubic` and one of `Radial` fields."""
+    solved = {}
+    for kind in (Cubic, Radial):
+        names = [name for name, case in TEXTBOOK.items() if isinstance(case.field, kind)]
+        solved |= dict(zip(names, solve(stacked([TEXTBOOK[name] for name in names]))))
+    return solved

@@ -18,9 +18,7 @@ from .limit_cycles import LimitCycles
 class Oscillation(eqx.Module):
     """What a sweep stores of one point: counts, the largest stable cycle, and every fixed point."""
 
-    status: Int[Array, ""] = field(
-        long_name="what is known about this point", flags=Status, dtype="int8"
-    )
+    status: Int[Array, ""] = field(long_name="what is known about this point", flags=Status, dtype="int8")
     n_fixed_points: Int[Array, ""] = field(long_name="number of fixed points", dtype="int16")
     n_sinks: Int[Array, ""] = field(long_name="number of stable fixed points", dtype="int16")
     n_sources: Int[Array, ""] = field(
@@ -29,8 +27,12 @@ class Oscillation(eqx.Module):
     n_saddles: Int[Array, ""] = field(long_name="number of saddles", dtype="int16")
     n_stable_cycles: Int[Array, ""] = field(long_name="number of stable limit cycles", dtype="int16")
     n_unstable_cycles: Int[Array, ""] = field(long_name="number of unstable limit cycles", dtype="int16")
-    index_sum: Int[Array, ""] = field(long_name="sum of the Poincare indices of the fixed points", dtype="int16")
-    frequency: Float[Array, ""] = field(long_name="frequency of the largest stable limit cycle", units="1/time")
+    index_sum: Int[Array, ""] = field(
+        long_name="sum of the Poincare indices of the fixed points", dtype="int16"
+    )
+    frequency: Float[Array, ""] = field(
+        long_name="frequency of the largest stable limit cycle", units="1/time"
+    )
     period: Float[Array, ""] = field(long_name="period of the largest stable limit cycle", units="time")
     period_error: Float[Array, ""] = field(long_name="estimated error of the period", units="time")
     log_multiplier: Float[Array, ""] = field(
@@ -46,9 +48,7 @@ class Oscillation(eqx.Module):
         units="1/time",
         dims=("slot", "eigenvalue_index", "re_im"),
     )
-    kind: Int[Array, " 16"] = field(
-        long_name="kind of fixed point", dims=("slot",), flags=Kind, dtype="int8"
-    )
+    kind: Int[Array, " 16"] = field(long_name="kind of fixed point", dims=("slot",), flags=Kind, dtype="int8")
     boxes: Int[Array, ""] = field(long_name="boxes tested to find all fixed points", dtype="int32")
 
 
@@ -84,7 +84,9 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
         n_saddles=count(saddles),
         n_stable_cycles=cycle_count(cycles.stable),
         n_unstable_cycles=cycle_count(~jnp.isnan(cycles.period) & ~cycles.stable),
-        index_sum=jnp.where(known, jnp.sum(sinks) + jnp.sum(sources) - jnp.sum(saddles), -1).astype(jnp.int32),
+        index_sum=jnp.where(known, jnp.sum(sinks) + jnp.sum(sources) - jnp.sum(saddles), -1).astype(
+            jnp.int32
+        ),
         frequency=1.0 / period,
         period=period,
         period_error=pick(cycles.period_error),

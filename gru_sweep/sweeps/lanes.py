@@ -1,9 +1,9 @@
 """Work of unknown length over a batch: bounded rounds, finished lanes replaced by waiting ones.
 
-A `records.Solver` is written for one problem. Here many of them run side by side in a pool of fixed width:
-after every round the lanes that are done hand in their state and take up the next problem; when none is
-waiting any more and few are left, they move to a narrower pool. So a fixed number of programs is compiled per
-solver, whatever the batch, and a slow lane never holds up the rest. A lane never sees its neighbours.
+A `records.Solver` is written for one problem. Here many of them run side by side in a pool of lanes: after
+every round the lanes that are done hand in their state and take up the next problem. So a fixed number of
+programs is compiled per solver, whatever the batch, and a slow problem never holds up the rest. A lane never
+sees its neighbours.
 
 Batches have their axis last: each scalar of a state is contiguous over the lanes.
 """
@@ -23,10 +23,14 @@ import numpy as np
 from ..records import Column, Solver, columns
 from . import compiling
 
-WIDTHS = (2048, 128)
-"""Lanes of the pools, widest first: a state of the widest stays in a core's cache."""
+WIDTH = 256
+"""Lanes of a pool: enough to fill the vectors and hide the calls, few enough that the last problems of a batch do
+not run among many idle lanes. One width, because a second one costs more in compiling than it saves."""
 REFILL = 0.25
 """Part of a pool that must be done before it is refilled."""
+OPTIONS = {"cpu": {"xla_cpu_prefer_vector_width": 512, "xla_cpu_use_fusion_emitters": False}}
+"""Compiler options by platform: the widest vectors there are (XLA's own choice is half of that), and the older
+code generator, which takes two thirds of the time to compile for 5 to 10 % in speed."""
 
 
 class Pool:
@@ -36,12 +40,12 @@ class Pool:
 
     - `solver`: a `records.Solver`.
     - `size`: the number of problems in every batch.
-    - `rounds`: calls of `advance` between two looks at what is done. It does not enter the result.
+    - `width`: lanes. `rounds`: calls of `advance` between two looks at what is done. Neither enters the result.
     """
 
-    def __init__(self, solver: Solver, size: int, widths: Sequence[int] = WIDTHS, rounds: int = 2):
+    def __init__(self, solver: Solver, size: int, width: int = WIDTH, rounds: int = 2):
         self.solver, self.size, self.rounds = solver, size, rounds
-        self.widths = tuple(sorted({min(w, size) for w in widths}, reverse=True))
+        self.width = min(width, size)
         self._programs: dict[Any, Callable] = {}
 
     def outline(self, problems: Any) -> tuple[Any, list[Callable[[], None]]]:
@@ -50,8 +54,8 @@ class Pool:
         states = jax.eval_shape(batched(self.solver.init), problems)
         records = jax.eval_shape(batched(self.solver.finish), problems, states)
 
-        def lanes(tree, width):
-            return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*x.shape[:-1], width), x.dtype), tree)
+        def lanes(tree):
+            return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*x.shape[:-1], self.width), x.dtype), tree)
 
         def job(key, function, *shapes, donate=()):
             def compile_():
@@ -63,57 +67,49 @@ class Pool:
             step = batched(self.solver.advance)
             return jax.lax.fori_loop(0, self.rounds, lambda _, s: step(problems, s), states)
 
-        jobs = []
-        for width in self.widths:
-            some = lanes(problems, width), lanes(states, width)
-            index = jax.ShapeDtypeStruct((width,), jnp.int32)
-            jobs.append(job(("round", width), advance, *some, donate=(1,)))
-            jobs.append(job(("enter", width), _enter, problems, states, index))
-            jobs.append(job(("leave", width), _leave, states, some[1], index, donate=(0,)))
-        jobs.append(job("init", batched(self.solver.init), problems))
-        jobs.append(job("finish", batched(self.solver.finish), problems, states))
-        return records, jobs
+        lane_problems, lane_states = lanes(problems), lanes(states)
+        index = jax.ShapeDtypeStruct((self.width,), jnp.int32)
+        return records, [
+            job("init", batched(self.solver.init), problems),
+            job("advance", advance, lane_problems, lane_states, donate=(1,)),
+            job("enter", _enter, problems, states, index),
+            job("leave", _leave, states, lane_states, index, donate=(0,)),
+            job("finish", batched(self.solver.finish), problems, states),
+        ]
 
     def __call__(self, problems: Any, count: int) -> Any:
         """The records of a batch, of which the first `count` problems are real."""
         states = self._programs["init"](problems)
         waiting = np.flatnonzero(~np.asarray(states.done[:count]))
-        for width in self.widths:
-            states, waiting = self._drain(problems, states, waiting, width)
+        if waiting.size:
+            states = self._run(problems, states, waiting)
         return self._programs["finish"](problems, states)
 
-    def _drain(self, problems, states, waiting, width):
-        """Runs `waiting` through a pool; returns those still unfinished when it has become too empty."""
-        last, nobody = width == self.widths[-1], self.size
-        few = 0 if last else width * REFILL
-        advance = self._programs["round", width]
-        enter, leave = self._programs["enter", width], self._programs["leave", width]
-        lanes = np.full(width, nobody, np.int32)
-        done = np.ones(width, bool)
+    def _run(self, problems, states, waiting):
+        """All states, those of the problems `waiting` brought to their end."""
+        advance, enter, leave = (self._programs[name] for name in ("advance", "enter", "leave"))
+        nobody = self.size
+        lanes = np.full(self.width, nobody, np.int32)
+        done = np.ones(self.width, bool)
         lane_states = None
-        while waiting.size or np.count_nonzero(~done) > few:
+        while waiting.size or not done.all():
             free = np.flatnonzero(done)
-            if waiting.size and free.size >= width * REFILL or lane_states is None:
-                if lane_states is None and waiting.size <= few:
-                    return states, waiting
+            if waiting.size and free.size >= self.width * REFILL:
                 if lane_states is not None:
                     states = leave(states, lane_states, lanes)
-                taken = waiting[: free.size]
-                waiting = waiting[free.size :]
+                taken, waiting = waiting[: free.size], waiting[free.size :]
                 lanes = lanes.copy()  # a program that is still running may be reading the old one
                 lanes[free] = nobody
                 lanes[free[: taken.size]] = taken
                 lane_problems, lane_states = enter(problems, states, np.minimum(lanes, nobody - 1))
             lane_states = advance(lane_problems, lane_states)
             done = np.asarray(lane_states.done) | (lanes == nobody)
-        if lane_states is None:
-            return states, waiting
-        return leave(states, lane_states, lanes), lanes[~done]
+        return leave(states, lane_states, lanes)
 
 
 def _compiled(function, *shapes, donate=()):
-    """The program of `function` at these shapes; on CPUs with the widest vectors there are (XLA halves them)."""
-    options = {"xla_cpu_prefer_vector_width": 512} if jax.default_backend() == "cpu" else None
+    """The program of `function` at these shapes."""
+    options = OPTIONS.get(jax.default_backend())
     return jax.jit(function, donate_argnums=donate).lower(*shapes).compile(compiler_options=options)
 
 

@@ -92,9 +92,7 @@ FAMILIES: dict[str, Family] = {
             title="homoclinic bifurcation of two units (Jordan, Sokol & Park 2021, Eq 9)",
             equation="dh/dt = (tanh(U_h h / 2 + b_h) - h) / 2, U_h = 3 [[cos(pi/20), sin(pi/20)], "
             "[-sin(pi/20), cos(pi/20)]], b_h = (0.32, gamma)",
-            coordinates=(
-                Coordinate("gamma", 0.0535, "bias of unit 2", "1", (0.05, 0.055, 256)),
-            ),
+            coordinates=(Coordinate("gamma", 0.0535, "bias of unit 2", "1", (0.05, 0.055, 256)),),
             build=homoclinic,
         ),
     )

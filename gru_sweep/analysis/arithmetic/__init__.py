@@ -1,10 +1,10 @@
 """One vector field, many number systems: its jaxpr evaluated over scalars, duals, intervals and Taylor series."""
 
-from .intervals import Interval as Interval
 from .fusion import together as together
+from .interpreter import UnsupportedPrimitive as UnsupportedPrimitive
 from .interpreter import evaluate as evaluate
 from .interpreter import supported as supported
 from .interpreter import trace as trace
-from .interpreter import UnsupportedPrimitive as UnsupportedPrimitive
+from .intervals import Interval as Interval
 from .numbers import Dual as Dual
 from .series import Tape as Tape

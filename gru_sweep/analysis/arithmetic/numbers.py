@@ -7,7 +7,6 @@ one rule (`interpreter`) and each number system one class.
 
 from __future__ import annotations
 
-
 import jax
 import jax.numpy as jnp
 
@@ -195,5 +194,3 @@ class Dual(Number):
 
     def cos_with_derivative(self):
         return self._unary("cos")
-
-
