@@ -166,7 +166,7 @@ def phase_plane(ax, field: GRU, state: np.ndarray, points: np.ndarray, kinds: np
     speed = np.log10(np.hypot(u, v) + 1e-12)
     ax.pcolormesh(x, x, speed, shading="gouraud", cmap="viridis", vmin=-2.5, vmax=0, rasterized=True)
     ax.streamplot(x, x, u, v, color="1.0", linewidth=0.4, arrowsize=0.6, density=0.9)
-    for rate, colour in ((u, "tab:orange"), (v, "tab:pink")):
+    for rate, colour in ((u, "C0"), (v, "C1")):  # a nullcline has the colour of its unit below
         ax.contour(x, x, rate, levels=[0.0], colors=colour, linewidths=1.4)
     ax.plot(*state.T, color="black", linewidth=1.0)
     for point, kind in zip(points, kinds):
@@ -176,7 +176,7 @@ def phase_plane(ax, field: GRU, state: np.ndarray, points: np.ndarray, kinds: np
 
 
 def draw(ds: xr.Dataset, path: Path, n: int) -> None:
-    figure = Figure(figsize=(10.5, 6), layout="constrained")
+    figure = Figure(figsize=(10.5, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, len(REGIMES), height_ratios=(3, 1))
     for i, (name, alpha) in enumerate(REGIMES.items()):
@@ -185,7 +185,7 @@ def draw(ds: xr.Dataset, path: Path, n: int) -> None:
         phase_plane(panels[0, i], cell(alpha), state, ds.fixed_point.values[i], ds.kind.values[i], n)
         period = float(ds.period[i])
         found = "no cycle" if math.isnan(period) else f"period {period:.4g}"
-        panels[0, i].set_title(rf"{name}: $\alpha = \pi/{math.pi / alpha:.3g}$, {found}", fontsize="medium")
+        panels[0, i].set_title(f"{name}\n$\\alpha = \\pi/{math.pi / alpha:.3g}$, {found}", fontsize="medium")
         panels[1, i].plot(ds.time.values[shown], state, linewidth=1.0)
         panels[1, i].set(xlabel="time", ylim=(-1, 1), xlim=(0, SHOWN[i]))
     panels[1, 0].legend(["$h_1$", "$h_2$"], fontsize="small", loc="upper right")

@@ -1,12 +1,13 @@
-"""Fig 6 of Jordan, Sokol & Park (2021): the frequency of two gated units, and what the reset bias s does to it.
+"""Fig 6 of Jordan, Sokol & Park (2021): the frequency of two gated units, and what the reset bias does to it.
 
     python experiments/fig06_hopf_frequency.py [--quick] [--out-dir results]
 
 6A: frequency of the stable cycle of Eq 8 over alpha and beta at s = 0. 6B: its mean and variance over the
-region of that plane where there is a cycle, against s. The text says that "increasing s slows down the average
-frequency, while simultaneously reducing variance", and prints the sigmoid as 1 / (1 + e^z); the usual one is
-1 / (1 + e^-z). Under the printed sign s acts as -s does under the usual one, so one sweep over s in [-S, S]
-answers for both. Prints which sign agrees with the claim; writes fig06_hopf_frequency.h5, .png and .json.
+region of that plane where there is a cycle, against s. The text says that "increasing s slows down the
+average frequency, while simultaneously reducing variance", and prints the sigmoid as 1 / (1 + e^z); the usual
+one is 1 / (1 + e^-z). Under the printed sign s acts as -s does under the usual one, so one sweep over s in
+[-4, 4] answers for both. Prints which sign agrees with the claim; writes fig06_hopf_frequency.h5, .png and
+.json.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SIGNS = {"1 / (1 + e^-z), the usual sign": 1.0, "1 / (1 + e^z), as printed": -1.
 
 
 def statistics(ds: xr.Dataset, sign: float, enough: float) -> dict[str, list]:
-    """Mean and variance of the frequency over the cycle region against s, ascending, if sigma(z) has `sign`."""
+    """Mean and variance of the frequency over the cycle region against s, under 1 / (1 + e^(-sign z))."""
     rows: dict[str, list] = {"s": [], "points": [], "mean": [], "variance": []}
     for s in ds.s.values:
         if not SHOWN[0] <= s <= SHOWN[1]:

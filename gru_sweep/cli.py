@@ -316,9 +316,8 @@ def _say(text: str) -> None:
 def _words(error: BaseException) -> str:
     """An error's message on one line, in the form `argument: expected, got` where it was a conversion."""
     if isinstance(error, CoercionError) and error.token is not None and error.argument is not None:
-        kind = {int: "an integer", float: "a number"}.get(
-            error.target_type, getattr(error.target_type, "__name__", "")
-        )
+        wanted: Any = error.target_type
+        kind = {int: "an integer", float: "a number"}.get(wanted, getattr(wanted, "__name__", ""))
         return f"{error.argument.name}: expected {kind}, got {error.token.value!r}"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         return f"{error.argument.name}: expected a value, got nothing"

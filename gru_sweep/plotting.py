@@ -89,10 +89,8 @@ def heatmap(
     values, codes, unresolved = _pick(data, variable, curves)
     order = [dim for dim in values.dims if dim in values.coords]
     _check_shape(values.shape, "data")
-    values, codes, unresolved = (
-        None if one is None else one.sortby(order).squeeze() for one in (values, codes, unresolved)
-    )
-    assert values is not None
+    values = values.sortby(order).squeeze()
+    codes, unresolved = (None if one is None else one.sortby(order).squeeze() for one in (codes, unresolved))
     paint = _Paint(values, cmap, vmin, vmax)
     if values.ndim == 1:
         return _line(_one_axes(ax), values, codes, unresolved)
@@ -109,17 +107,18 @@ class _Paint:
     def __init__(self, values: xr.DataArray, cmap: str | Colormap, vmin: float | None, vmax: float | None):
         self.label = _title(values)
         self.discrete = values.dtype.kind in "iu"
+        scale = mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
         data = values.values
         if self.discrete:
             self.levels = np.unique(data[data >= 0])
-            colours = mpl.colormaps["Set3" if "flag_values" in values.attrs else cmap]
+            colours = mpl.colormaps["Set3"] if "flag_values" in values.attrs else scale
             n = max(len(self.levels), 1)
             picked = colours(np.arange(n) % colours.N if colours.N <= 20 else np.linspace(0, 1, n))
             self.cmap: Colormap = ListedColormap(picked)
             self.norm: Normalize = BoundaryNorm(np.arange(n + 1) - 0.5, n)
             self.words = _words(values, self.levels)
         else:
-            self.cmap = mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
+            self.cmap = scale
             finite = data[np.isfinite(data)]
             low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
             self.norm = Normalize(low if vmin is None else vmin, high if vmax is None else vmax)
@@ -204,7 +203,7 @@ def _map(axes: Axes, values: xr.DataArray, codes: Any, unresolved: Any, paint: _
     if unresolved is not None and unresolved.values.any():
         axes.add_collection(
             PolyCollection(
-                _rectangles(unresolved.values, xe, ye),
+                list(_rectangles(unresolved.values, xe, ye)),
                 facecolor="0.85",
                 edgecolor="0.55",
                 hatch="//////",
@@ -214,7 +213,9 @@ def _map(axes: Axes, values: xr.DataArray, codes: Any, unresolved: Any, paint: _
         )
     if codes is not None:
         axes.add_collection(
-            LineCollection(_borders(codes.values, xe, ye), colors="black", linewidths=0.7, capstyle="round")
+            LineCollection(
+                list(_borders(codes.values, xe, ye)), colors="black", linewidths=0.7, capstyle="round"
+            )
         )
     axes.set_xlim(xe[0], xe[-1])
     axes.set_ylim(ye[0], ye[-1])
@@ -259,8 +260,8 @@ def _multiples(ax: Any, values: xr.DataArray, codes: Any, unresolved: Any, paint
         figure.set_size_inches(3.0 * columns + 1.0, 2.5 * rows + 0.5)
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).reshape(-1)
     for panel, i in zip(panels, shown, strict=False):
-        slices = (None if one is None else one.isel({third: i}) for one in (values, codes, unresolved))
-        mesh = _map(panel, *slices, paint)
+        c, u = (None if one is None else one.isel({third: i}) for one in (codes, unresolved))
+        mesh = _map(panel, values.isel({third: i}), c, u, paint)
         coordinate = values[third]
         panel.set_title(f"{_symbol(third)} = {_number(coordinate, float(coordinate[i]))}", fontsize="medium")
         panel.label_outer()

@@ -45,24 +45,27 @@ def _catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) 
 
 def _contents(about: Mapping[str, Any]) -> Iterator[str]:
     points, done = about["points"], about["done"]
+    sections = ("axes", "variables", "counts", "attributes")
+    width = max(len(name) for section in sections for name in about[section]) + 2
     state = "finished" if about["complete"] else f"{done} of {points} points done ({100 * done // points} %)"
     writer = f", being written by {about['writer']}" if about["writer"] else ""
     yield f"{about['file']}: {points} points, {state}{writer}, {about['bytes']} bytes"
     yield "axes"
     for name, axis in about["axes"].items():
         span = f"{axis['first']:.9g} to {axis['last']:.9g}, {axis['size']} values"
-        yield f"  {name:<18}{span}  {_named(axis['long_name'], axis['units'])}"
+        yield f"  {name:<{width}}{span}  {_named(axis['long_name'], axis['units'])}"
     yield "variables"
     for name, variable in about["variables"].items():
         dims = ", ".join(variable["dims"])
-        yield f"  {name:<18}{variable['dtype']} ({dims})  {_named(variable['long_name'], variable['units'])}"
+        meaning = _named(variable["long_name"], variable["units"])
+        yield f"  {name:<{width}}{variable['dtype']} ({dims})  {meaning}"
     if about["counts"]:
         yield "points by status"
         for word, count in about["counts"].items():
-            yield f"  {word:<18}{count}"
+            yield f"  {word:<{width}}{count}"
     yield "made by"
     for name, value in about["attributes"].items():
-        yield f"  {name:<18}{value}"
+        yield f"  {name:<{width}}{value}"
 
 
 def _named(long_name: str, units: str) -> str:

@@ -46,8 +46,10 @@ class Evaluate(Protocol):
     columns: tuple[Column, ...]
     settings: dict[str, Any]
     """Tolerances and round lengths, by name: they go into the file's attributes."""
-    compilations: int
     compile_seconds: float
+
+    @property
+    def compilations(self) -> int: ...
 
     def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]: ...
 

@@ -24,7 +24,7 @@ class StuartLandau:
 
     def __init__(self, family, fixed, measure, precision, chunk, pause=0.0):
         self.family, self.fixed, self.pause = family, fixed, pause
-        self.settings = {"tolerance": 1e-9}
+        self.settings = {"tolerance": 1e-9, "a_rather_long_tolerance": 1e-9}
         self.compilations, self.compile_seconds = 0, 0.0
 
     def __call__(self, coordinates):

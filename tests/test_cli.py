@@ -295,6 +295,10 @@ def test_info_says_what_how_far_and_how(gru_sweep):
     assert (status, err) == (0, "")
     for word in ("alpha", "frequency", "45", "gru-sweep run hopf", "oscillation"):
         assert word in out
+    # However long a name is, what it is called and what it is stay apart.
+    for line in out.splitlines():
+        assert not line.startswith("  ") or re.match(r"  \S+ {2,}\S", line), line
+    assert re.search(r"^  a_rather_long_tolerance  1e-09$", out, re.M)
     status, out, _ = gru_sweep("info", "x.h5", "--json")
     assert json.loads(out)["points"] == 45
 

@@ -11,17 +11,8 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from oracle import (
-    REFERENCE,
-    PlanarGRU,
-    answer,
-    fixed_points,
-    hopf,
-    hopf_angle,
-    portrait,
-    reference_points,
-    snic_angle,
-)
+from tests.oracle import PlanarGRU, fixed_points, hopf, hopf_angle, portrait, snic_angle
+from tests.reference import REFERENCE, answer, reference_points
 
 FROZEN = json.loads(REFERENCE.read_text())
 

@@ -10,7 +10,7 @@ one of these probes, or lies next to an unstable cycle that is the end of one ru
 - each saddle along both branches of both manifolds;
 - each side of each cycle found at which no probe has arrived.
 
-A probe is followed to its end by its returns to a section (`sections`), and P(s) = s is solved by Newton steps.
+A probe is followed to its end by its returns to a section (`sections`), P(s) = s is solved by Newton steps.
 Long jumps are doubled from loop to loop, so that a weak focus is left or reached in a few dozen loops however
 weak it is, and the cubic through the displacements and slopes at both ends of a jump must not come near zero,
 or the jump is halved. Without returns the section is set anew at doubled times (Brent).
@@ -27,21 +27,22 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..records import MAX_FIXED_POINTS, Kind
 from .arithmetic import together, trace
-from .fixed_points import _replace, stable, unstable
+from .fixed_points import stable, unstable
 from .neighbourhoods import Located, Neighbourhoods, needed
-from .sections import Section, Trajectory, choose, section_at, travel, velocity
+from .sections import Section, Trajectory, section_at, travel, velocity
+from .states import choose, replace
 
 MAX_CYCLES = 8
 """Cycles kept per system; a system with more is unresolved."""
 MAX_PERIOD = 10_000.0
 """Longest period looked for, in units of time."""
 TOLERANCE = {"float64": (1e-7, 1e-12), "float32": (1e-5, 1e-6)}
-"""Local error of a step of a probe, relative to the speed (so to the size of a small cycle): as a rule, and where
-a return map's slope is within `CAREFUL` of 1, so that errors of the flow itself could turn the answer."""
+"""Local error of a probe's step relative to the speed (so to the size of a small cycle): as a rule, and where
+the return map's slope is within `CAREFUL` of 1, so that errors of the flow itself could turn the answer."""
 CAREFUL = 0.05
 """|log slope| of a return map below which the probe goes on with the tight tolerance."""
 CLEAR = 0.05
-"""A displacement that may fall below this part of the smaller one at the ends of a jump may hide a cycle there."""
+"""A jump on which the displacement may fall below this part of that at its ends may hide a cycle."""
 CONVERGED = {"float64": 1e-4, "float32": 1e-3}
 """Newton step, in units of the local length |f| / |n.J tau|, at which a probe has found its cycle."""
 SAME = 1e-2
@@ -66,10 +67,12 @@ DIRECTION = (math.cos(1.0), math.sin(1.0))
 """Direction in which a source or sink is left: none that a symmetry would single out."""
 
 ON, CYCLE, ARRIVED, NEUTRAL_CYCLE, RESET, IDLE = range(6)
-"""What a probe has come to: nothing yet, a cycle, a known cycle, an undecidable one, the end of its section; or
-there is no probe yet."""
+"""What a probe has come to: nothing yet, a cycle, a known cycle, an undecidable one, the end of its section;
+or there is no probe yet."""
 
-_BORDER = 4 * MAX_FIXED_POINTS  # probes 4 i + branch belong to fixed point i, then the border, then the cycles
+_BORDER = (
+    4 * MAX_FIXED_POINTS
+)  # probes 4 i + branch belong to fixed point i, then the border, then the cycles
 _SIDES = _BORDER + 1
 _PROBES = _SIDES + 2 * MAX_CYCLES
 
@@ -140,7 +143,7 @@ class Search:
         todo = jnp.stack([extremal | saddle, saddle, saddle, saddle], axis=1).reshape(-1)
         todo = jnp.concatenate([todo, fixed.trapping[None], jnp.zeros(2 * MAX_CYCLES, bool)])
         return Hunt(
-            probe=Trajectory.start(zero, zero, zero + 1.0, izero),
+            probe=Trajectory.start((zero, zero), zero + 1.0, izero),
             section=Section(zero, zero, zero, zero, zero, zero, zero),
             start=zero,
             last=(zero, zero, zero),
@@ -179,13 +182,13 @@ class Search:
                 STEPS_PER_ROUND,
                 h.done | (h.outcome != ON),
             )
-            after = self._returned(closed, _replace(h, probe=probe), end, known_slope, name)
-            return together(choose(returned, after, _replace(h, probe=probe)))
+            after = self._returned(closed, replace(h, probe=probe), end, known_slope, name)
+            return together(choose(returned, after, replace(h, probe=probe)))
 
         # the tables stay outside the loop: what needs them waits
-        blank = _replace(hunt, found=None, todo=None)
+        blank = replace(hunt, found=None, todo=None)
         after = jax.lax.fori_loop(0, ROUNDS_PER_ADVANCE, round_, blank)
-        after = self._settle(problem, closed, _replace(after, **tables), name)
+        after = self._settle(problem, closed, replace(after, **tables), name)
         return choose(hunt.done, hunt, after)
 
     def _returned(self, closed, hunt: Hunt, end, known_slope, name) -> Hunt:
@@ -246,9 +249,9 @@ class Search:
         outcome = jnp.where(neutral, NEUTRAL_CYCLE, outcome)
         outcome = jnp.where(arrived, ARRIVED, outcome)
         on = outcome == ON
-        again = Trajectory.start(*section.at(target), sense, probe.steps)
+        again = Trajectory.start(section.at(target), sense, probe.steps)
         move = on & looked & ~dubious
-        return _replace(
+        return replace(
             hunt,
             probe=choose(on, again, probe),
             start=jnp.where(on, target, start + newton),
@@ -326,7 +329,7 @@ class Search:
         ended, renewed, patience, gave_up, connected, neutral = together(
             (ended, renewed, patience, gave_up, connected, neutral)
         )
-        state = _replace(
+        state = replace(
             hunt,
             found=found,
             count=count,
@@ -347,10 +350,10 @@ class Search:
         pick = lambda row: jnp.sum(jnp.where(jnp.arange(MAX_CYCLES) == hunt.aim, row, 0.0))  # noqa: E731
         x, y = jnp.where(aimed, pick(hunt.found.x), p.x), jnp.where(aimed, pick(hunt.found.y), p.y)
         nan = jnp.full_like(zero, jnp.nan)
-        return _replace(
+        return replace(
             hunt,
             section=section_at(closed, x, y, p.sense),
-            probe=Trajectory.start(p.x, p.y, p.sense, p.steps),
+            probe=Trajectory.start((p.x, p.y), p.sense, p.steps),
             start=zero,
             last=(zero, zero, zero),
             bracket=(nan, nan),
@@ -416,10 +419,10 @@ class Search:
         attracts = (hunt.found.log_multiplier * jnp.where(forward, 1.0, -1.0) < 0.0) & ~at
         aim = jnp.where(jnp.any(attracts), jnp.argmax(attracts), -1)
         longest = jnp.max(jnp.where(attracts, hunt.found.period, 0.0))
-        state = _replace(
+        state = replace(
             hunt,
             probe=Trajectory.start(
-                x, y, jnp.where(forward, 1.0, -1.0).astype(dtype), jnp.zeros_like(hunt.probe.steps)
+                (x, y), jnp.where(forward, 1.0, -1.0).astype(dtype), jnp.zeros_like(hunt.probe.steps)
             ),
             cursor=cursor.astype(hunt.cursor.dtype),
             todo=hunt.todo & (rank != cursor),

@@ -24,8 +24,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ..records import MAX_FIXED_POINTS, Kind, field
-from .arithmetic import Dual, Interval, evaluate, together, trace
+from ..records import MAX_FIXED_POINTS, Kind
+from .arithmetic import Dual, Interval, as_interval, evaluate, lift, together, trace
+from .states import choose, replace
 
 INFLATION = 1.125
 """Boxes are tested larger by this factor."""
@@ -33,9 +34,9 @@ TABLE = ("x", "y", "error", "dfx/dx", "dfx/dy", "dfy/dx", "dfy/dy", "kind")
 """Rows of the table of proven fixed points."""
 MARGIN = (0.0113, 0.0071)
 """The search box exceeds the given one by these fractions of its width, below and above: tanh reaches 1 in
-floating point, and unequal margins keep symmetric fixed points (0 above all) off the edges of the quadtree."""
+floating point, and unequal margins keep symmetric fixed points (0 above all) off the quadtree's edges."""
 MAX_LEVEL = {"float64": 24, "float32": 12}
-"""Depth of the quadtree: boxes of 1e-7 (float64) of the width are not split; what is undecided there is a cluster."""
+"""Depth of the quadtree: boxes of 1e-7 (float64) of the width are not split; undecided ones are a cluster."""
 MAX_UNDECIDED = 64
 """Undecided boxes of the last level after which a system is given up."""
 MAX_BOXES = 20_000
@@ -67,11 +68,7 @@ class FixedPoints(eqx.Module):
     count: Int[Array, ""]
     point: Float[Array, "16 2"]
     jacobian: Float[Array, "16 2 2"]
-    eigenvalue: Float[Array, "16 2 2"] = field(
-        long_name="eigenvalues of the Jacobian (real, imaginary part)",
-        units="1/time",
-        dims=("slot", "eigenvalue_index", "re_im"),
-    )
+    eigenvalue: Float[Array, "16 2 2"]
     kind: Int[Array, " 16"]
     error: Float[Array, " 16"]
     trapping: Bool[Array, ""]
@@ -99,7 +96,7 @@ class Search(eqx.Module):
     trapping: Bool[Array, ""]
     pending: Bool[Array, ""]
     found: Int[Array, ""]
-    table: Float[Array, "8 16"]
+    table: Float[Array, "8 16"] | None
     boxes: Int[Array, ""]
     undecided: Int[Array, ""]
     div_lo: Float[Array, ""]
@@ -114,19 +111,11 @@ def _search_box(problem: Planar):
 
 def _enclose(closed, lo, hi):
     """J over the box, f at its middle (interval), and the middle."""
-    (out,) = evaluate(closed, Dual.seed([Interval(a, b) for a, b in zip(lo, hi)]), lift=_lift)
-    jacobian = [[_interval(t, lo[0]) for t in o.tangent] for o in out]
+    (out,) = evaluate(closed, Dual.seed([Interval(a, b) for a, b in zip(lo, hi)]), lift=lift)
+    jacobian = [[as_interval(t, lo[0]) for t in o.tangent] for o in out]
     middle = [0.5 * (a + b) for a, b in zip(lo, hi)]
-    (at_middle,) = evaluate(closed, [Interval(m, m) for m in middle], lift=_lift)
-    return jacobian, [_interval(v, lo[0]) for v in at_middle], middle
-
-
-def _lift(x):
-    return Interval.exact(jnp.asarray(x))
-
-
-def _interval(x, like) -> Interval:
-    return x if isinstance(x, Interval) else Interval.exact(jnp.full_like(like, x))
+    (at_middle,) = evaluate(closed, [Interval(m, m) for m in middle], lift=lift)
+    return jacobian, [as_interval(v, lo[0]) for v in at_middle], middle
 
 
 def _krawczyk(jacobian, at_middle, middle, lo, hi):
@@ -163,8 +152,8 @@ class BranchAndPrune:
             for end, sign in ((lo[i], 1.0), (hi[i], -1.0)):
                 edge = [Interval(a, b) for a, b in zip(lo, hi)]
                 edge[i] = Interval(end, end)
-                (out,) = evaluate(closed, edge, lift=_lift)
-                inward = _interval(out[i], end) * sign
+                (out,) = evaluate(closed, edge, lift=lift)
+                inward = as_interval(out[i], end) * sign
                 trapping &= inward.lo > 0.0
         zero, dtype = jnp.zeros((), jnp.int32), problem.lower.dtype
         start = Search(
@@ -195,11 +184,11 @@ class BranchAndPrune:
         low, high = (low[0], low[1]), (high[0], high[1])
 
         # the table stays outside the loop: a lane that has proven a fixed point waits there to enter it
-        walk = _replace(state, table=None)
+        walk = replace(state, table=None)
         walk = jax.lax.fori_loop(0, BOXES_PER_ADVANCE, lambda _, s: self._test(closed, low, high, s), walk)
         table, found = _insert(state.table, state.found, _row(closed, walk.lo, walk.hi))
         level, ix, iy, lo, hi, ended = _next_box(low, high, walk.level, walk.ix, walk.iy)
-        entered = _replace(
+        entered = replace(
             walk,
             table=table,
             found=found,
@@ -212,11 +201,11 @@ class BranchAndPrune:
             pending=jnp.asarray(False),
             done=ended | walk.only_one,
         )
-        state = _where(walk.pending, entered, _replace(walk, table=state.table))
+        state = choose(walk.pending, entered, replace(walk, table=state.table))
         overflow = state.found > MAX_FIXED_POINTS
         gave_up = (state.boxes >= MAX_BOXES) | (state.undecided >= MAX_UNDECIDED) | overflow
         undecided = jnp.where(gave_up & ~state.done, MAX_UNDECIDED, state.undecided)
-        return _replace(state, done=state.done | gave_up, undecided=undecided.astype(state.undecided.dtype))
+        return replace(state, done=state.done | gave_up, undecided=undecided.astype(state.undecided.dtype))
 
     def _test(self, closed, low, high, s: Search) -> Search:
         """Tests the box in hand and chooses the next one; does nothing in a lane that waits."""
@@ -243,14 +232,17 @@ class BranchAndPrune:
         leaf = excluded | at_bottom | proven
         split = search & ~leaf
 
-        # what follows a Newton step (a box of no width): a small box around where it stands still, else another
+        # after a Newton step (a box of no width): a small box around where it stands still, or another step
         newton = s.mode == NEWTON
         step = jnp.maximum(jnp.abs(k[0].middle - middle[0]), jnp.abs(k[1].middle - middle[1]))
         scale = 1.0 + jnp.maximum(jnp.abs(middle[0]), jnp.abs(middle[1]))
         still = newton & (step < eps**0.4 * scale)
         home_lo, home_hi = _box(low, high, s.level, s.ix, s.iy)
-        away = [jnp.abs(2.0 * k[i].middle - home_lo[i] - home_hi[i]) > INFLATION * (home_hi[i] - home_lo[i]) for i in range(2)]
-        lost = newton & (away[0] | away[1] | (~still & (s.steps >= NEWTON_STEPS)))
+        away = jnp.asarray(False)
+        for i in range(2):
+            off = jnp.abs(2.0 * k[i].middle - home_lo[i] - home_hi[i])
+            away |= off > INFLATION * (home_hi[i] - home_lo[i])
+        lost = newton & (away | (~still & (s.steps >= NEWTON_STEPS)))
         still &= ~lost
 
         # what follows a box that is being shrunk
@@ -269,15 +261,13 @@ class BranchAndPrune:
         ix, iy = jnp.where(descend, 2 * s.ix, s.ix), jnp.where(descend, 2 * s.iy, s.iy)
         advance_tree = excluded | at_bottom
         nlevel, nix, niy, _, _, ended = _next_box(low, high, level, ix, iy)
-        level, ix, iy = (
-            jnp.where(advance_tree, a, b) for a, b in zip((nlevel, nix, niy), (level, ix, iy))
-        )
+        level, ix, iy = (jnp.where(advance_tree, a, b) for a, b in zip((nlevel, nix, niy), (level, ix, iy)))
         tree_lo, tree_hi = _box(low, high, level, ix, iy)
 
         point = [k[i].middle for i in range(2)]
         pad = [4.0 * step + 64.0 * eps * scale for _ in range(2)]
 
-        def choose(i, end):
+        def corner(i, end):
             tree = (tree_lo, tree_hi)[end][i]
             value = jnp.where(descend | advance_tree, tree, (s.lo, s.hi)[end][i])
             value = jnp.where(proven, middle[i], value)
@@ -297,8 +287,8 @@ class BranchAndPrune:
             level=level,
             ix=ix,
             iy=iy,
-            lo=tuple(choose(i, 0) for i in range(2)),
-            hi=tuple(choose(i, 1) for i in range(2)),
+            lo=tuple(corner(i, 0) for i in range(2)),
+            hi=tuple(corner(i, 1) for i in range(2)),
             steps=steps.astype(s.steps.dtype),
             only_one=only_one,
             trapping=s.trapping,
@@ -312,9 +302,10 @@ class BranchAndPrune:
             done=s.done | ended,
         )
         waiting = s.done | s.pending | (s.undecided >= MAX_UNDECIDED)
-        return together(_where(waiting, s, new))
+        return together(choose(waiting, s, new))
 
     def finish(self, problem: Planar, state: Search) -> FixedPoints:
+        assert state.table is not None
         x, y, error, a, b, c, d, kind = state.table
         used = jnp.arange(MAX_FIXED_POINTS) < state.found
         kind = jnp.where(used, kind, Kind.NOT_COMPUTED).astype(jnp.int32)
@@ -339,8 +330,8 @@ class BranchAndPrune:
 
 def _row(closed, lo, hi):
     """The table's row of the fixed point proven to lie in a tiny box; signs are taken from intervals."""
-    (out,) = evaluate(closed, Dual.seed([Interval(lo[i], hi[i]) for i in range(2)]), lift=_lift)
-    (a, b), (c, d) = [[_interval(t, lo[0]) for t in o.tangent] for o in out]
+    (out,) = evaluate(closed, Dual.seed([Interval(lo[i], hi[i]) for i in range(2)]), lift=lift)
+    (a, b), (c, d) = [[as_interval(t, lo[0]) for t in o.tangent] for o in out]
     kind = _kind(a, b, c, d).astype(lo[0].dtype)
     radius = 0.5 * jnp.maximum(hi[0] - lo[0], hi[1] - lo[1])
     middle = [0.5 * (lo[i] + hi[i]) for i in range(2)]
@@ -383,18 +374,6 @@ def _box(low, high, level, ix, iy):
         lo.append(a + i.astype(dtype) * w)
         hi.append(a + (i + 1).astype(dtype) * w)
     return tuple(lo), tuple(hi)
-
-
-def _where(condition, a, b):
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
-
-
-def _replace(module, **changes):
-    """The module with some fields replaced."""
-    names = list(changes)
-    return eqx.tree_at(
-        lambda m: [getattr(m, n) for n in names], module, list(changes.values()), is_leaf=lambda x: x is None
-    )
 
 
 def _kind(a: Interval, b: Interval, c: Interval, d: Interval):
@@ -459,9 +438,5 @@ def settings() -> dict[str, float]:
 def find(problem: Planar, solver: BranchAndPrune | None = None) -> FixedPoints:
     """All fixed points of one problem."""
     solver = solver or BranchAndPrune()
-    state = jax.lax.while_loop(
-        lambda s: ~s.done, lambda s: solver.advance(problem, s), solver.init(problem)
-    )
+    state = jax.lax.while_loop(lambda s: ~s.done, lambda s: solver.advance(problem, s), solver.init(problem))
     return solver.finish(problem, state)
-
-

@@ -10,6 +10,8 @@ The polynomial is its own dense output.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from .arithmetic import Dual, Tape, evaluate
@@ -28,15 +30,14 @@ def coefficients(closed, x: tuple, order: int, divergence: bool = False):
     tape = Tape()
     variables = [tape.variable(v) for v in x]
     (out,) = evaluate(closed, Dual.seed(variables) if divergence else variables)
-    along = None
+    along: Any = 0.0
     if divergence:
-        along = out[0].tangent[0]
-        for i in range(1, len(out)):
-            along = add(along, out[i].tangent[i])
-        out = [o.value for o in out]
+        for i, rate in enumerate(out):
+            along = add(along, rate.tangent[i])
+    rates = [rate.value for rate in out] if divergence else list(out)
     for k in range(order):
         tape.extend(k)
-        for variable, rate in zip(variables, out):
+        for variable, rate in zip(variables, rates):
             variable.coefficients.append(rate[k] * (1.0 / (k + 1)))
     if not divergence:
         return [v.coefficients for v in variables], None

@@ -16,8 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 from . import cycle_search
 from .arithmetic import together, trace
 from .cycle_search import MAX_CYCLES, MAX_PERIOD, NEUTRAL, Oscillating, Sketches
-from .fixed_points import _replace
-from .sections import Section, Trajectory, choose, section_at, travel, velocity
+from .sections import Section, Trajectory, section_at, travel, velocity
+from .states import choose, replace
 
 TOLERANCE = {"float64": (1e-8, 1e-10), "float32": (1e-5, 1e-6)}
 """Local error of a step relative to the speed: while Newton's method runs, and in the last loop."""
@@ -26,8 +26,8 @@ WEAK = 0.01
 DRIFT = {"float64": 1e-11, "float32": 3e-5}
 """Relative error of the period that a comparison of two loops in the same arithmetic does not show."""
 CONDITION = 5e-4
-"""Beside a saddle-node at distance d the period is c / sqrt(d) with c^2 of some hundreds (Eq 8), so that a relative
-rounding eps of the parameters changes it by about CONDITION eps T^3."""
+"""Beside a saddle-node at distance d the period is c / sqrt(d) with c^2 of some hundreds (Eq 8), so that a
+relative rounding eps of the parameters changes it by about CONDITION eps T^3."""
 ILL = {"float64": 1e-7, "float32": 1e-4}
 """Relative error of the period beyond which this precision is not enough: the point is near a bifurcation."""
 STANDSTILL = {"float64": 1e-5, "float32": 1e-3}
@@ -94,7 +94,7 @@ class Refine:
             start=zero,
             previous=zero,
             section=Section(zero, zero, zero, zero, zero, zero, zero),
-            probe=Trajectory.start(zero, zero, zero + 1.0, izero, extent=True),
+            probe=Trajectory.start((zero, zero), zero + 1.0, izero, extent=True),
             table=jnp.full((10, MAX_CYCLES), jnp.nan, planar.lower.dtype),
             failed=no,
             done=problem.sketches.count <= 0,
@@ -124,16 +124,16 @@ class Refine:
             + 16.0 * eps * (p.time + 1.0 / jnp.where(returned, jnp.abs(through1), 1.0))
         )
         x, y = section.at(state.start)
-        row = (p.time, error, p.integral[0] * p.sense, x, y, *p.extent, jnp.ones_like(x))
-        row, over, newton, still, slope = together((row, over, newton, still, slope))
-        row = jnp.stack(row)
+        entries = (p.time, error, p.integral[0] * p.sense, x, y, *p.extent, jnp.ones_like(x))
+        entries, over, newton, still, slope = together((entries, over, newton, still, slope))
+        row = jnp.stack(entries)
         here = (jnp.arange(MAX_CYCLES) == state.index) & over
         # Newton's method has stood still or will not: the last loop, or give up
         hopeless = (returned & ~state.final & (state.loops >= MAX_LOOPS)) | (p.steps >= MAX_STEPS)
         hopeless |= returned & (slope >= 1.0)
         start = jnp.where(returned & ~state.final, state.start + newton, state.start)
-        again = Trajectory.start(*section.at(start), p.sense, jnp.zeros_like(p.steps), extent=True)
-        new = _replace(
+        again = Trajectory.start(section.at(start), p.sense, jnp.zeros_like(p.steps), extent=True)
+        new = replace(
             state,
             loops=state.loops + returned.astype(state.loops.dtype),
             final=state.final | (returned & still),
@@ -145,7 +145,7 @@ class Refine:
         )
         finished = over | hopeless
         index = new.index + finished.astype(new.index.dtype)
-        following = self._begin(problem, _replace(new, index=index, done=index >= problem.sketches.count))
+        following = self._begin(problem, replace(new, index=index, done=index >= problem.sketches.count))
         return choose(state.done, state, choose(finished, following, new))
 
     def _begin(self, problem: Sketched, state: _State) -> _State:
@@ -158,7 +158,7 @@ class Refine:
             jnp.sum(jnp.where(here, row, 0.0)) for row in (found.x, found.y, found.log_multiplier)
         )
         sense = jnp.where(log_multiplier > 0.0, -1.0, 1.0).astype(x.dtype)
-        return _replace(
+        return replace(
             state,
             loops=jnp.zeros_like(state.loops),
             final=jnp.asarray(False),
@@ -166,7 +166,7 @@ class Refine:
             start=jnp.zeros_like(x),
             previous=jnp.zeros_like(x),
             section=section_at(closed, x, y, sense),
-            probe=Trajectory.start(x, y, sense, jnp.zeros_like(state.loops), extent=True),
+            probe=Trajectory.start((x, y), sense, jnp.zeros_like(state.loops), extent=True),
         )
 
     def finish(self, problem: Sketched, state: _State) -> LimitCycles:

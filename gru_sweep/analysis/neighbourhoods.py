@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..records import MAX_FIXED_POINTS
-from .arithmetic import Dual, Interval, evaluate, together, trace
-from .fixed_points import FixedPoints, Planar, _interval, _lift, stable, unstable
+from .arithmetic import Dual, Interval, as_interval, evaluate, lift, together, trace
+from .fixed_points import FixedPoints, Planar, stable, unstable
 
 LARGEST = 1.0
 """Half-width of the first box tried."""
@@ -90,8 +90,8 @@ class Certify:
             sign = jnp.where(jnp.any(here & stable(problem.fixed.kind)), 1.0, -1.0)
             half = LARGEST * jnp.exp2(-s.halving.astype(p11.dtype))
             box = [Interval(x - half, x + half) for x in point]
-            (out,) = evaluate(closed, Dual.seed(box), lift=_lift)
-            (a, b), (c, d) = [[_interval(t, half) * sign for t in o.tangent] for o in out]
+            (out,) = evaluate(closed, Dual.seed(box), lift=lift)
+            (a, b), (c, d) = [[as_interval(t, half) * sign for t in o.tangent] for o in out]
             m11 = (a * p11 + c * p12) * 2.0
             m22 = (b * p12 + d * p22) * 2.0
             m12 = a * p12 + c * p22 + b * p11 + d * p12
@@ -117,6 +117,6 @@ class Certify:
 
 
 def needed(problem: Located):
-    """Whether cycles are to be looked for at all: fixed points known, and Bendixson does not rule cycles out."""
+    """Whether to look for cycles at all: fixed points known, and Bendixson does not rule cycles out."""
     lo, hi = problem.fixed.divergence
     return (problem.fixed.count >= 0) & (lo <= 0.0) & (hi >= 0.0)

@@ -101,7 +101,7 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
 
 
 class Stages:
-    """The `oscillation` measure as a chain: each stage's problem is made from the one before and its record."""
+    """The `oscillation` measure as a chain: a stage's problem is made from the last one and its record."""
 
     name = "oscillation"
     title = "all fixed points, all limit cycles, the frequency of the largest stable one"

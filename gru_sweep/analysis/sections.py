@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from . import flow
 from .arithmetic import Dual, evaluate, together
+from .states import choose
 
 ORDER = {"float64": 10, "float32": 6}
 """Order of the Taylor series."""
@@ -47,7 +48,9 @@ class Trajectory(eqx.Module):
     steps: Int[Array, ""]
 
     @classmethod
-    def start(cls, x, y, sense, steps, extent: bool = False) -> Trajectory:
+    def start(cls, point: tuple, sense, steps, extent: bool = False) -> Trajectory:
+        """At `point` with nothing gathered; `extent` asks for the extremes on the way."""
+        x, y = point
         zero = jnp.zeros_like(x)
         return cls(
             x, y, zero, sense, (zero, zero, zero), (x, x, y, y) if extent else None, jnp.asarray(False), steps
@@ -171,11 +174,6 @@ def travel(closed, p: Trajectory, section: Section, tolerance, steps: int, froze
     past = moved(p, x, y, along, jnp.where(p.crossing, h, 0.0))
     p = choose(returned, on, choose(p.crossing, past, p))
     return together((eqx.tree_at(lambda q: q.crossing, p, jnp.asarray(False)), returned, s))
-
-
-def choose(condition, a, b):
-    """a where the condition holds, else b, leaf by leaf."""
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
 def first_zero(c: list, h):

@@ -27,7 +27,7 @@ def listen() -> None:
     jax.monitoring.register_event_duration_secs_listener(_heard)
 
 
-def _heard(event: str, seconds: float, **_: object) -> None:
+def _heard(event: str, duration_secs: float, **_: str | int) -> None:
     global _count
     if event == _EVENT:
         with _lock:

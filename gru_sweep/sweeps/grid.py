@@ -128,12 +128,12 @@ class Blocks(Sequence[Block]):
         self.counts = tuple(-(-n // t) for n, t in zip(shape, tile, strict=True))
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """The number of blocks, an exact integer (`len` stops at 2^63)."""
         return math.prod(self.counts)
 
     def __len__(self) -> int:
-        return self.count
+        return self.total
 
     @overload
     def __getitem__(self, index: int) -> Block: ...
@@ -144,9 +144,9 @@ class Blocks(Sequence[Block]):
     def __getitem__(self, index: int | slice) -> Block | tuple[Block, ...]:
         if isinstance(index, slice):
             return tuple(self[i] for i in range(*index.indices(len(self))))
-        if not -self.count <= index < self.count:
+        if not -self.total <= index < self.total:
             raise IndexError(index)
-        index = int(index) % self.count
+        index = int(index) % self.total
         start: list[int] = []
         rest = index
         for count, edge in zip(reversed(self.counts), reversed(self.tile), strict=True):
@@ -156,7 +156,7 @@ class Blocks(Sequence[Block]):
         return Block(index, tuple(start), tuple(shape))
 
     def __iter__(self) -> Iterator[Block]:
-        return (self[i] for i in range(self.count))
+        return (self[i] for i in range(self.total))
 
 
 @dataclass(frozen=True, eq=False)

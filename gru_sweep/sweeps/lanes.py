@@ -24,13 +24,15 @@ from ..records import Column, Solver, columns
 from . import compiling
 
 WIDTH = 256
-"""Lanes of a pool: enough to fill the vectors and hide the calls, few enough that the last problems of a batch do
-not run among many idle lanes. One width, because a second one costs more in compiling than it saves."""
+"""Lanes of a pool: enough to fill the vectors and hide the calls, few enough that the last problems of a
+batch do not run among many idle lanes. One width: a second one costs more in compiling than it saves."""
 REFILL = 0.25
 """Part of a pool that must be done before it is refilled."""
-OPTIONS = {"cpu": {"xla_cpu_prefer_vector_width": 512, "xla_cpu_use_fusion_emitters": False}}
-"""Compiler options by platform: the widest vectors there are (XLA's own choice is half of that), and the older
-code generator, which takes two thirds of the time to compile for 5 to 10 % in speed."""
+OPTIONS: dict[str, dict[str, str | bool]] = {
+    "cpu": {"xla_cpu_prefer_vector_width": "512", "xla_cpu_use_fusion_emitters": False}
+}
+"""Compiler options by platform: the widest vectors there are (XLA's own choice is half of that), and the
+older code generator, which takes two thirds of the time to compile for 5 to 10 % in speed."""
 
 
 class Pool:
@@ -40,7 +42,7 @@ class Pool:
 
     - `solver`: a `records.Solver`.
     - `size`: the number of problems in every batch.
-    - `width`: lanes. `rounds`: calls of `advance` between two looks at what is done. Neither enters the result.
+    - `width`: lanes. `rounds`: calls of `advance` between two looks at what is done. Neither enters a result.
     """
 
     def __init__(self, solver: Solver, size: int, width: int = WIDTH, rounds: int = 2):
@@ -133,8 +135,8 @@ class Chain:
     - `solvers`, `links`: one link fewer than solvers; `link(problem, record)` is the next one's problem.
     - `record(problem, last_record)`: what is kept of a point, a record with column metadata.
     - `names`: the coordinates' names; `dtype`: of their values.
-    - `size`: the most points in a call. `workers`: threads that share them, each with every `workers`-th point,
-      so that cheap and expensive regions are shared evenly.
+    - `size`: the most points in a call. `workers`: threads that share them, each with every `workers`-th
+      point, so that cheap and expensive regions are shared evenly.
     - `note`: is told what is being compiled.
     """
 
@@ -189,7 +191,7 @@ class Chain:
 
     def _in_threads(self, function, items):
         """`function` over `items` in this chain's threads, each with this thread's precision."""
-        x64 = jax.config.jax_enable_x64
+        x64 = jax.config.read("jax_enable_x64")
 
         def run(item):
             with jax.enable_x64(x64):

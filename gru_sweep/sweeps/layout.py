@@ -28,8 +28,8 @@ class Layout:
     def __init__(self, grid: Grid, columns: tuple[Column, ...], chunk: int):
         self.grid, self.columns = grid, tuple(columns)
         self.blocks = grid.blocks(chunk)
-        run = -(-self.blocks.count // MAX_SHARDS)
-        while Blocks(self.blocks.counts, run).count > MAX_SHARDS:
+        run = -(-self.blocks.total // MAX_SHARDS)
+        while Blocks(self.blocks.counts, run).total > MAX_SHARDS:
             run *= 2
         self.shards = Blocks(self.blocks.counts, run)
         self.extra = _extra_dimensions(grid, self.columns)
@@ -51,8 +51,8 @@ class Layout:
     def shard_of(self, block: Block) -> Block:
         """The shard that holds the block."""
         place = np.unravel_index(block.index, self.blocks.counts)
-        place = [int(i) // n for i, n in zip(place, self.shards.tile, strict=True)]
-        return self.shards[int(np.ravel_multi_index(place, self.shards.counts))]
+        home = [int(i) // n for i, n in zip(place, self.shards.tile, strict=True)]
+        return self.shards[int(np.ravel_multi_index(home, self.shards.counts))]
 
     def inside(self, block: Block, region: Block) -> tuple[slice, ...]:
         """What selects the block from an array of the region's points."""
@@ -80,7 +80,7 @@ class Layout:
             c.dtype.itemsize * math.prod(n for d, n in zip(c.dims, c.shape, strict=True) if d != "slot")
             for c in self.columns
         )
-        return self.grid.size * point + len(self.columns) * (1024 * len(self.shards) + 64 * self.blocks.count)
+        return self.grid.size * point + len(self.columns) * (1024 * len(self.shards) + 64 * self.blocks.total)
 
 
 def _extra_dimensions(grid: Grid, columns: tuple[Column, ...]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def parts_folder(path: Path) -> Path:
     return path.with_name(path.name + ".parts")
 
 
-def followed(path: str | Path) -> Path:
+def followed(path: str | os.PathLike[str]) -> Path:
     """The path, or what it links to: a rename must not turn a link into a file."""
     path = Path(path)
     return path.resolve() if path.is_symlink() else path
@@ -68,7 +69,7 @@ def attributes_of(file: h5py.File) -> dict[str, Any]:
     return {name: _plain(value) for name, value in file.attrs.items()}
 
 
-def open_dataset(path: str | Path) -> xr.Dataset:
+def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     """The file as a lazy Dataset.
 
     Of an unfinished one: what is done when a variable is first read. Its shards are removed when the sweep
@@ -107,7 +108,7 @@ def blocks_done(path: Path, layout: Layout, token: str) -> list[int]:
     return done
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What is in the file, how far it is, how it was made; JSON-ready.
 
     Keys: file, complete, shape, points, done (points), axes, variables, counts (points by status), bytes,

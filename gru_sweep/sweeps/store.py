@@ -79,7 +79,7 @@ class Store:
         for name in ("configuration", *((labeller.name, f"{labeller.name}_class") if labeller else ())):
             if name in (*grid.names, *self.layout.extra, *(c.name for c in columns)):
                 raise ValueError(f"{name} is a name that the file needs for itself")
-        self._wanted = {
+        self._wanted: dict[str, Any] = {
             "made_by": provenance.made_by(fingerprint, self.layout),
             "axes": list(grid.names),
             "chunk": int(chunk),
@@ -87,6 +87,7 @@ class Store:
         }
         self._shard: Shard | None = None
         self._lock: Lock | None = None
+        self._waiting: bytes | None = None
         self._unsaved, self._saved_at, self._new = 0, 0.0, False
         self.done, self.damaged, self.finished = 0, 0, False
         if resume and overwrite:
@@ -199,7 +200,7 @@ class Store:
         if not resume:
             raise InputError("--out", "a new file, or --resume, or --overwrite", f"{self.path}, which exists")
         with opened(self.path, "--resume") as file:
-            stored = {**configuration(file), "complete": bool(file.attrs["complete"])}
+            stored: dict[str, Any] = {**configuration(file), "complete": bool(file.attrs["complete"])}
             stored["attributes"] = attributes_of(file)
             provenance.require_equal(stored["made_by"], self._wanted["made_by"])
             if not stored["complete"] and stored["chunk"] != self._wanted["chunk"]:
@@ -257,7 +258,7 @@ class Store:
         content = index.image(
             self._shard_paths(), self.layout, self.labeller, self._attributes, self._configuration
         )
-        self._waiting: bytes | None = content if earlier is None and not self._new else None
+        self._waiting = content if earlier is None and not self._new else None
         if self._waiting is None:
             atomic.write(self.path, content)
             self._remove_strays()

@@ -166,7 +166,8 @@ class _Writer:
     """The thread that commits blocks in the order in which they come; its first error ends the sweep."""
 
     def __init__(self, store: Store):
-        self._store, self._error = store, None
+        self._store = store
+        self._error: BaseException | None = None
         self._queue: queue.Queue[tuple[Block, dict[str, np.ndarray], float] | None] = queue.Queue(2)
         self._thread = threading.Thread(target=self._work, name="sweep writer", daemon=True)
 

@@ -19,7 +19,8 @@ class Coordinate:
     """One parameter of a family.
 
     `default` is its value where it is neither swept nor set; a name there means that it follows that
-    coordinate. `axis` is its default axis (start, stop, number of values), None where it is not swept unless asked.
+    coordinate. `axis` is its default axis (start, stop, number of values), None where it is not swept unless
+    asked.
     """
 
     name: str

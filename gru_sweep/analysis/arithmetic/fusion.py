@@ -1,9 +1,9 @@
 """Many outputs, one loop: how to make XLA's CPU compiler compute a shared expression once.
 
-XLA:CPU emits one loop per output and repeats in each whatever they share, so a step with twenty outputs costs
-up to twenty times its arithmetic. A variadic reduction is one operation with many outputs, hence one loop, and
-over two equal copies with the reducer (a, b) -> b it is the identity; LLVM drops the second copy. Measured by
-`experiments/benchmarks/fusion.py`. GPUs fuse many outputs by themselves and take the plain path.
+XLA:CPU emits one loop per output and repeats in each whatever they share, so a step with twenty outputs
+costs up to twenty times its arithmetic. A variadic reduction is one operation with many outputs, hence one
+loop, and over two equal copies with the reducer (a, b) -> b it is the identity; LLVM drops the second copy.
+Measured by `experiments/benchmarks/fusion.py`. GPUs fuse many outputs by themselves and take the plain path.
 """
 
 from __future__ import annotations

@@ -134,3 +134,13 @@ def _circular(x: Interval, f, peak: float) -> Interval:
     return Interval(
         jnp.where(has_min, -1.0, jnp.maximum(lo, -1.0)), jnp.where(has_max, 1.0, jnp.minimum(hi, 1.0))
     )
+
+
+def lift(x) -> Interval:
+    """The point interval of a plain number, for `interpreter.evaluate`."""
+    return Interval.exact(jnp.asarray(x))
+
+
+def as_interval(x, like) -> Interval:
+    """`x`, which may be a number known when tracing, as an interval of the shape of `like`."""
+    return x if isinstance(x, Interval) else Interval.exact(jnp.full_like(like, x))

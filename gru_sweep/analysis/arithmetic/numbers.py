@@ -21,6 +21,15 @@ class Number:
     __slots__ = ()
     __array_priority__ = 1000  # NumPy leaves the operator to us
 
+    def __add__(self, other):
+        return NotImplemented
+
+    def __mul__(self, other):
+        return NotImplemented
+
+    def __neg__(self):
+        raise NotImplementedError(f"{type(self).__name__} has no negative")
+
     def __radd__(self, other):
         return self + other
 
@@ -41,6 +50,9 @@ class Number:
 
     def square(self):
         return self * self
+
+    def reciprocal(self):
+        raise NotImplementedError(f"{type(self).__name__} has no reciprocal")
 
 
 def is_zero(x) -> bool:
@@ -134,8 +146,8 @@ def function(name: str, x):
 class Dual(Number):
     """A number with its derivatives in a few directions: forward-mode differentiation over any number system.
 
-    `value` is a number, `tangent` a tuple of numbers; Python zeros and ones among them are folded away, so that
-    a Jacobian costs what its non-zero entries cost.
+    `value` is a number, `tangent` a tuple of numbers; Python zeros and ones among them are folded away, so
+    that a Jacobian costs what its non-zero entries cost.
     """
 
     __slots__ = ("value", "tangent")

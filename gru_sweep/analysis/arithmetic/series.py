@@ -20,10 +20,10 @@ from .numbers import Number
 
 
 class Tape:
-    """The series of one evaluation, in the order in which they depend on each other."""
+    """The series of one evaluation, each with its rule, in the order in which they depend on each other."""
 
     def __init__(self):
-        self.nodes: list[Series] = []
+        self.nodes: list[tuple[list, Callable]] = []
 
     def variable(self, x0) -> Series:
         """An independent series whose further coefficients are appended to `.coefficients` by the caller."""
@@ -31,20 +31,20 @@ class Tape:
 
     def extend(self, k: int) -> None:
         """Computes coefficient k of every series on the tape."""
-        for node in self.nodes:
-            node.coefficients.append(node.rule(k))
+        for coefficients, rule in self.nodes:
+            coefficients.append(rule(k))
 
 
 class Series(Number):
     """sum_k c_k tau^k, as far as it has been extended."""
 
-    __slots__ = ("tape", "coefficients", "rule", "_scaled")
+    __slots__ = ("tape", "coefficients", "_scaled")
 
     def __init__(self, tape: Tape, coefficients: list, rule: Callable | None):
-        self.tape, self.coefficients, self.rule = tape, coefficients, rule
+        self.tape, self.coefficients = tape, coefficients
         self._scaled: dict[int, object] = {}
         if rule is not None:
-            tape.nodes.append(self)
+            tape.nodes.append((coefficients, rule))
 
     def __getitem__(self, k: int):
         return self.coefficients[k]
@@ -114,17 +114,17 @@ class Series(Number):
     def tanh_with_derivative(self):
         t = self._new(lambda k: self._solution(jnp.tanh, w, k))
         squared = t.square()
-        w = self._new(lambda k: (1.0 - t[0]) * (1.0 + t[0]) if k == 0 else -squared[k])
+        w: Series = self._new(lambda k: (1.0 - t[0]) * (1.0 + t[0]) if k == 0 else -squared[k])
         return t, w
 
     def logistic_with_derivative(self):
         r = self._new(lambda k: self._solution(jax.nn.sigmoid, q, k))
         squared = r.square()
-        q = self._new(lambda k: r[0] * (1.0 - r[0]) if k == 0 else r[k] - squared[k])
+        q: Series = self._new(lambda k: r[0] * (1.0 - r[0]) if k == 0 else r[k] - squared[k])
         return r, q
 
     def exp_with_derivative(self):
-        e = self._new(lambda k: self._solution(jnp.exp, e, k))
+        e: Series = self._new(lambda k: self._solution(jnp.exp, e, k))
         return e, e
 
     def sin_with_derivative(self):
@@ -137,7 +137,9 @@ class Series(Number):
 
     def _circular(self):
         sine = self._new(lambda k: self._solution(jnp.sin, cosine, k))
-        cosine = self._new(lambda k: jnp.cos(self[0]) if k == 0 else -self._solution(jnp.sin, sine, k))
+        cosine: Series = self._new(
+            lambda k: jnp.cos(self[0]) if k == 0 else -self._solution(jnp.sin, sine, k)
+        )
         return sine, cosine
 
 
