@@ -178,7 +178,7 @@ def test_families_build_their_equations():
     np.testing.assert_allclose(cell(h), expected, rtol=1e-13)
     c, d = np.cos(np.pi / 20), np.sin(np.pi / 20)
     cell = FAMILIES["homoclinic"].build(jnp.asarray(0.0535))
-    expected = (np.tanh(3 * np.array([[c, d], [-d, c]]) @ (h / 2) + [0.32, 0.0535]) - h) / 2
+    expected = (np.tanh(3 * np.array([[c, d], [-d, c]]) @ (h / 2) + np.array([0.32, 0.0535])) - h) / 2
     np.testing.assert_allclose(cell(h), expected, rtol=1e-13)
 
 

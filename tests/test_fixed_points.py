@@ -23,7 +23,7 @@ from gru_sweep.analysis.fixed_points import (
 )
 from gru_sweep.records import MAX_FIXED_POINTS, Kind, Status
 from gru_sweep.systems.cells import GRU
-from textbook import TEXTBOOK, textbook
+from tests.textbook import TEXTBOOK, textbook
 
 DECIDED = [name for name, case in TEXTBOOK.items() if case.decided]
 

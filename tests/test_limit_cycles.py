@@ -8,7 +8,7 @@ import pytest
 from gru_sweep.analysis.cycle_search import MAX_CYCLES
 from gru_sweep.analysis.limit_cycles import TOLERANCE, settings
 from gru_sweep.records import Status
-from textbook import TEXTBOOK, Case, Cycle, Solved, stuart_landau, textbook
+from tests.textbook import TEXTBOOK, Case, Cycle, Solved, stuart_landau, textbook
 
 DECIDED = [name for name, case in TEXTBOOK.items() if case.decided]
 CYCLING = [name for name in DECIDED if TEXTBOOK[name].cycles]

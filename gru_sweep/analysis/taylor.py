@@ -21,8 +21,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.extend import core
-from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from ..records import InputError, Status
 from ..records import field as column
@@ -116,15 +117,21 @@ def _estimate(c: Array) -> Array:
 def _expand(rate: Callable, t0: Scalar, span: Scalar, y0: PyTree, degree: int, fused: bool = False) -> PyTree:
     """c_0 to c_degree, one array (degree + 1, ...) a leaf, of dy/dtheta = rate(t0 + theta span, y)."""
     leaves, structure = jax.tree.flatten(y0)
-    closed, tape = jax.make_jaxpr(rate)(t0, y0), Tape()
-    time = tape.variable(jnp.asarray(t0))
+    tape = Tape()
+
+    def of_vectors(t, vectors):
+        shaped = [v.reshape(y.shape) for v, y in zip(vectors, leaves)]
+        return rate(t[0], jax.tree.unflatten(structure, shaped))
+
     if fused:
-        parts = [_scalars(tape, y) for y in leaves]
-        states = [x for part in parts for x in part.flat]
-        rates = [x for part in evaluate(closed, time, *parts) for x in part.flat]
+        vectors = [jnp.reshape(y, -1) for y in (t0, *leaves)]
+        (time,), *parts = ([tape.variable(x) for x in vector] for vector in vectors)
+        closed = jax.make_jaxpr(of_vectors)(vectors[0], vectors[1:])
+        states = [x for part in parts for x in part]
+        rates = [x for part in evaluate(closed, [time], *parts) for x in part.flat]
     else:
-        states = [tape.variable(jnp.asarray(y)) for y in leaves]
-        rates = _evaluate(closed, [time, *states], tape)
+        time, *states = (tape.variable(jnp.asarray(x)) for x in (t0, *leaves))
+        rates = _evaluate(jax.make_jaxpr(rate)(t0, y0), [time, *states], tape)
     for k in range(degree):
         tape.extend(k)
         time.coefficients.append(_at(span, k))
@@ -135,13 +142,6 @@ def _expand(rate: Callable, t0: Scalar, span: Scalar, y0: PyTree, degree: int, f
     stacks = [jnp.stack([jnp.stack(next(rows)) for _ in range(y.size if fused else 1)], 1) for y in leaves]
     shaped = [c.reshape(degree + 1, *y.shape).astype(y.dtype) for c, y in zip(stacks, leaves)]
     return jax.tree.unflatten(structure, shaped)
-
-
-def _scalars(tape: Tape, leaf: Array) -> np.ndarray:
-    out = np.empty(leaf.shape, dtype=object)
-    for index in np.ndindex(leaf.shape):
-        out[index] = tape.variable(leaf[index])
-    return out
 
 
 def _evaluate(closed: core.ClosedJaxpr, arguments: Sequence, tape: Tape) -> list:
@@ -208,7 +208,7 @@ def _product(equation, a, b, k: int) -> Array:
     return _bind(equation, (a[k], b) if isinstance(a, Series) else (a, b[k]))[0]
 
 
-def unsupported(field: Callable, h0: ArrayLike) -> str | None:
+def unsupported(field: Callable, h0: npt.ArrayLike) -> str | None:
     """The first primitive of `field(h)` that `Taylor` has no rule for, None where there is none."""
     try:
         jax.eval_shape(lambda h: _expand(lambda _, y: field(y), 0.0, 1.0, h, 2), jnp.asarray(h0))
@@ -234,8 +234,8 @@ class Trajectory(eqx.Module):
 
 def trajectory(
     field: Callable,
-    h0: ArrayLike,
-    times: ArrayLike,
+    h0: npt.ArrayLike,
+    times: npt.ArrayLike,
     *,
     tolerance: float = 1e-10,
     solver: diffrax.AbstractSolver | None = None,
@@ -290,7 +290,7 @@ def _autonomous(t, y, args):
     return args(y)
 
 
-def _vector(name: str, value: ArrayLike) -> Array:
+def _vector(name: str, value: npt.ArrayLike) -> Array:
     array = np.asarray(value) if not isinstance(value, jax.Array) else value
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf":
         raise InputError(name, "real numbers of shape (n,)", value)
