@@ -7,6 +7,7 @@ Python and notebooks.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -37,6 +38,8 @@ PRECISIONS = ("float64", "float32")
 DEFAULT_CHUNK = 32768
 """Points computed and committed together: enough to fill the lanes, few enough to lose little by a crash."""
 MAX_CHUNK = 2**24
+SMALLEST = 1024
+"""Points that even the smallest sweep is padded to: its programs are the same for all small sweeps."""
 
 
 @runtime_checkable
@@ -46,7 +49,9 @@ class Evaluate(Protocol):
     columns: tuple[Column, ...]
     settings: dict[str, Any]
     """Tolerances and round lengths, by name: they go into the file's attributes."""
-    compile_seconds: float
+
+    @property
+    def compile_seconds(self) -> float: ...
 
     @property
     def compilations(self) -> int: ...
@@ -208,16 +213,7 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
     `stop.requested` becomes true, `sweeps.sweep.SweepError` if writing fails.
     """
     with jax.enable_x64(plan.precision == "float64"):
-        evaluate = evaluator(
-            plan.family,
-            plan.fixed,
-            plan.grid.names,
-            plan.measure,
-            plan.precision,
-            min(plan.chunk, plan.grid.size),
-            progress.note if progress is not None else None,
-        )
-        compiling = evaluate.compile_seconds
+        evaluate = evaluator(plan, progress.note if progress is not None else None)
         summary = sweeping.run(
             evaluate,
             plan.grid,
@@ -232,7 +228,7 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
             progress=progress,
             stop=stop,
         )
-        computing = summary.evaluate_seconds - (evaluate.compile_seconds - compiling)
+        computing = summary.evaluate_seconds - evaluate.compile_seconds
     return Outcome(
         file=str(summary.file),
         points=summary.points,
@@ -246,42 +242,71 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
     )
 
 
-def evaluator(
-    family: Family,
-    fixed: dict[str, float],
-    axes: tuple[str, ...],
-    measure: Measure,
-    precision: str,
-    chunk: int,
-    note: Callable[[str], None] | None = None,
-) -> Evaluate:
-    """The measure of `family` over `axes` with `fixed` coordinates, for at most `chunk` points at a time.
+@functools.lru_cache(maxsize=8)
+def _programs(family: str, measure: str, precision: str, size: int) -> Chain:
+    """The compiled measure of a family at `size` points a call, kept for the next sweep of this process.
 
-    Programs are compiled at the first call. On CPUs the points of a call are shared among the usable cores.
+    Every coordinate is an input, so that one set of programs serves all axes and settings.
     """
-    stages = measure.stages()
+    chosen, stages = FAMILIES[family], MEASURES[measure].stages()
 
-    def prepare(**swept: Array) -> Planar:
-        like = next(iter(swept.values()))
-        values = family.complete({**fixed, **swept})
-        cell = family.build(**{name: jnp.asarray(value, like.dtype) for name, value in values.items()})
-        side = jnp.ones(2, like.dtype)
-        return Planar(cell, -side, side)
+    def prepare(**coordinates: Array) -> Planar:
+        side = jnp.ones(2, next(iter(coordinates.values())).dtype)
+        return Planar(chosen.build(**coordinates), -side, side)
 
-    on_cpu = jax.default_backend() == "cpu"
     chain = Chain(
         prepare,
         stages.solvers,
         stages.links,
         stages.record,
-        names=axes,
+        names=[c.name for c in chosen.coordinates],
         dtype=precision,
-        size=chunk,
-        workers=len(os.sched_getaffinity(0)) if on_cpu and hasattr(os, "sched_getaffinity") else 1,
-        note=note,
+        size=size,
+        workers=_workers(),
     )
     chain.settings = stages.settings()
     return chain
+
+
+def _workers() -> int:
+    """Threads that share a call: the usable cores, where the cores do the computing."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Evaluator:
+    """The measure of a family over some of its coordinates, the others fixed: an `Evaluate`."""
+
+    def __init__(self, plan: Plan, note: Callable[[str], None] | None = None):
+        points = min(plan.chunk, plan.grid.size)
+        # few sizes, so that small sweeps find their programs in the cache
+        size = min(max(2 ** math.ceil(math.log2(points)), SMALLEST), max(plan.chunk, points))
+        self._plan = plan
+        self._chain = _programs(plan.family.name, plan.measure.name, plan.precision, size)
+        self._chain.note = note or (lambda text: None)
+        self._before = self._chain.compile_seconds, self._chain.compilations
+        self.columns, self.settings = self._chain.columns, self._chain.settings
+
+    @property
+    def compile_seconds(self) -> float:
+        """Spent in compiling since this evaluator was made."""
+        return self._chain.compile_seconds - self._before[0]
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled, or fetched from the persistent cache, since this evaluator was made."""
+        return self._chain.compilations - self._before[1]
+
+    def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        full = self._plan.family.complete({**self._plan.fixed, **coordinates})
+        n = len(next(iter(coordinates.values())))
+        return self._chain({name: np.broadcast_to(value, (n,)) for name, value in full.items()})
+
+
+def evaluator(plan: Plan, note: Callable[[str], None] | None = None) -> Evaluate:
+    """What computes `plan`, point by point. Programs are compiled at the first call; `note` is told of it."""
+    return Evaluator(plan, note)
 
 
 def sweep(

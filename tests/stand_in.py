@@ -22,8 +22,8 @@ class StuartLandau:
         Column("amplitude", ("unit",), (2,), np.dtype("f8"), "amplitude", "1"),
     )
 
-    def __init__(self, family, fixed, measure, precision, chunk, note=None, pause=0.0):
-        self.family, self.fixed, self.pause = family, fixed, pause
+    def __init__(self, plan, note=None, pause=0.0):
+        self.family, self.fixed, self.pause = plan.family, plan.fixed, pause
         self.settings = {"tolerance": 1e-9, "a_rather_long_tolerance": 1e-9}
         self.compilations, self.compile_seconds = 0, 0.0
 

@@ -20,7 +20,8 @@ import pytest
 import xarray as xr
 
 from gru_sweep import cli, progress, studies
-from gru_sweep.sweeps import store
+from gru_sweep.sweeps import compiling, store
+from gru_sweep.sweeps.lanes import Chain
 from stand_in import StuartLandau
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -463,3 +464,40 @@ def test_a_cache_that_others_could_write_to_is_not_used(cache, tmp_path, capsys)
     assert "others could write to it" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert cache(GRU_SWEEP_CACHE=tmp_path / "file")[0] is None
+
+
+def test_a_real_run_finds_the_cycles_where_theory_has_them(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    # At beta = 3 and s = 0: nine fixed points up to alpha = 0.14, then a cycle up to arccos(2/3) = 0.84.
+    grid = ["--axis", "alpha=0.05:0.95:4", "--axis", "beta=2.5:3:4", "--set", "s=0"]
+    monkeypatch.setattr(sys, "argv", ["gru-sweep", "run", "hopf", *grid, "--out", "x.h5", "--json"])
+    assert cli.main() == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["counts"]["ok"] == answer["computed"] == 16
+    assert 0 < answer["compilations"] < 50
+    with store.open_dataset("x.h5") as ds:
+        alpha, beta = xr.broadcast(ds.alpha, ds.beta)
+        oscillates = (ds.n_stable_cycles == 1).transpose(*alpha.dims)
+        focus = np.cos(alpha) * beta / 2 > 1
+        assert (ds.index_sum == 1).all()
+        np.testing.assert_array_equal(oscillates, focus & (ds.n_fixed_points == 1))
+        np.testing.assert_array_equal(np.isfinite(ds.frequency), oscillates)
+        assert oscillates.sum() == 7
+        assert ds.n_fixed_points.sel(beta=3).values.tolist() == [9, 1, 1, 1]
+        near = ds.frequency.sel(alpha=0.65, beta=3)
+        # Close to the Hopf angle the frequency is that of the eigenvalues, tan(alpha) / 2 per 2 pi.
+        assert float(near) == pytest.approx(np.tan(0.65) / (4 * np.pi), rel=0.05)
+
+
+def test_what_is_refused_is_refused_before_anything_is_compiled(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.h5").write_text("in the way")
+    compiled = []
+    monkeypatch.setattr(Chain, "compile", compiled.append)
+    for arguments in (["--out", "x.h5"], ["--out", "no/x.h5"], ["--out", "y.h5", "--plot", "y.jpg"]):
+        monkeypatch.setattr(sys, "argv", ["gru-sweep", "run", "hopf", *GRID, *arguments])
+        before = compiling.count()
+        assert cli.main() == 2
+        assert compiling.count() == before
+        assert capsys.readouterr().err.count("\n") == 1
+    assert compiled == []

@@ -58,7 +58,7 @@ def test_counts_of_the_record_follow_the_kinds(name):
 
 
 def test_indices_add_up_to_one_where_the_box_traps():
-    trapped = [solved for solved in textbook().values() if solved.fixed.trapping and solved.fixed.certified]
+    trapped = [textbook()[name] for name in DECIDED if textbook()[name].fixed.trapping]
     assert len(trapped) > 10
     assert {int(solved.record.index_sum) for solved in trapped} == {1}
     # the flow leaves these boxes somewhere
@@ -108,7 +108,7 @@ def eggcrate():
     )
 
 
-@pytest.mark.parametrize(("a", "b"), [(2.0, 2.0), (4.9, 2.0), (2.0, 4.9), (1.0, 7.0)])
+@pytest.mark.parametrize(("a", "b"), [(2.0, 2.0), (3.2, 2.0), (2.0, 3.2), (1.0, 7.0)])
 def test_a_lattice_of_fixed_points(eggcrate, a, b):
     fixed = eggcrate(a, b, 2.1)
     m, n = (math.floor(2.1 * 1.005 * k / math.pi) for k in (a, b))
@@ -167,9 +167,9 @@ def test_eigenvalues_in_closed_form():
     found = np.asarray(jax.jit(jax.vmap(eigenvalues))(jnp.asarray(matrices)))
     assert (found[:, 0, 0] >= found[:, 1, 0]).all()
     for matrix, (first, second) in zip(matrices, found[..., 0] + 1j * found[..., 1]):
-        scale = np.abs(matrix).max() + 1e-300
-        assert abs(first + second - np.trace(matrix)) < 1e-15 * scale * 8
-        assert abs(first * second - np.linalg.det(matrix)) < 1e-15 * scale**2 * 16
+        scale = np.abs(matrix).max()
+        assert abs(first + second - np.trace(matrix)) <= 8e-15 * scale
+        assert abs(first * second - np.linalg.det(matrix)) <= 16e-15 * scale**2
         assert first.imag >= 0
         assert second == np.conj(first) or first.imag == second.imag == 0
 

@@ -123,25 +123,23 @@ def test_backward_in_time_returns(fused):
     np.testing.assert_allclose(solution.ys[0], 1.0, rtol=1e-8)
 
 
-@pytest.mark.parametrize("p", [3, 6, 10])
-def test_error_is_of_the_order_promised(p):
-    """At constant steps the error of order p falls as h^p."""
-    steps = np.array([4, 8]) if p == 10 else np.array([16, 32])
-    run = eqx.filter_jit(
-        lambda h: solve(
-            lambda t, y, args: y * (1 - y),
-            0.1,
-            0.0,
-            4.0,
-            Taylor(p),
-            controller=diffrax.ConstantStepSize(),
-            dt0=h,
-        ).ys[0]
-    )
-    exact = 1 / (1 + 9 * np.exp(-4.0))
-    errors = [abs(float(run(jnp.asarray(4.0 / n))) - exact) for n in steps]
-    assert errors[1] > 1e-15  # above rounding, or the slope says nothing
-    assert np.log2(errors[0] / errors[1]) == pytest.approx(p, abs=1.0)
+@pytest.mark.parametrize(("p", "n"), [(3, 32), (6, 32), (10, 16)])
+def test_error_is_of_the_order_promised(p, n):
+    """At constant steps the error of order p falls as h^p.
+
+    On y' = -y^2, whose leading error keeps its sign; on a logistic curve through its inflection it changes
+    sign, and the slope says nothing.
+    """
+
+    @eqx.filter_jit
+    def error(h):
+        constant = diffrax.ConstantStepSize()
+        end = solve(lambda t, y, args: -y * y, 1.0, 0.0, 3.0, Taylor(p), controller=constant, dt0=h).ys[0]
+        return jnp.abs(end - 0.25)
+
+    coarse, fine = (float(error(jnp.asarray(3.0 / steps))) for steps in (n, 2 * n))
+    assert fine > 1e-13  # above rounding
+    assert np.log2(coarse / fine) == pytest.approx(p, abs=0.7)
 
 
 def test_dense_output_is_as_exact_as_the_steps():
@@ -207,7 +205,7 @@ def test_without_a_rule_tsit5_is_used_and_said(function, name):
     np.testing.assert_allclose(found.state[-1], exact.y[:, -1], rtol=1e-8)
     with pytest.raises(UnsupportedPrimitive, match=f"'{name}'") as refused:
         trajectory(field, [1.0], [0.0, 1.0], solver=Taylor())
-    assert "Tsit5" in refused.value.__notes__[0]
+    assert any("Tsit5" in note for note in refused.value.__notes__)
 
 
 def test_loops_and_branches_on_the_state_have_no_rule():
@@ -246,7 +244,7 @@ def test_escape_in_finite_time_is_data():
         ("times", {"times": [0.0]}),
         ("times", {"times": [0.0, 1.0, 1.0]}),
         ("times", {"times": [0.0, np.inf, 1.0]}),
-        ("times", {"times": 3.0}),
+        ("times", {"times": [[0.0, 1.0]]}),
         ("tolerance", {"tolerance": 0.0}),
         ("tolerance", {"tolerance": float("nan")}),
         ("max_steps", {"max_steps": 0}),

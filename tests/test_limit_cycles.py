@@ -8,9 +8,10 @@ import pytest
 from gru_sweep.analysis.cycle_search import MAX_CYCLES
 from gru_sweep.analysis.limit_cycles import TOLERANCE, settings
 from gru_sweep.records import Status
-from tests.textbook import TEXTBOOK, Case, Cycle, Solved, stuart_landau, textbook
+from tests.textbook import HARD, TEXTBOOK, Case, Cycle, Solved, stuart_landau, textbook
 
-DECIDED = [name for name, case in TEXTBOOK.items() if case.decided]
+DECIDED = [name for name, case in TEXTBOOK.items() if case.decided and not case.hard]
+UNDECIDED = [name for name, case in TEXTBOOK.items() if not case.decided]
 CYCLING = [name for name in DECIDED if TEXTBOOK[name].cycles]
 
 
@@ -31,16 +32,28 @@ def paired(case: Case, solved: Solved) -> list[tuple[Cycle, int]]:
 @pytest.mark.parametrize("name", DECIDED)
 def test_every_cycle_is_found_and_no_other(name):
     case, solved = TEXTBOOK[name], textbook()[name]
-    assert solved.record.status == Status.OK
+    stable = sum(c.stable for c in case.cycles)
+    found = tuple(
+        int(getattr(solved.record, name)) for name in ("status", "n_stable_cycles", "n_unstable_cycles")
+    )
+    assert found == (Status.OK, stable, len(case.cycles) - stable)
     assert solved.cycles.complete
-    assert solved.record.n_stable_cycles == sum(c.stable for c in case.cycles)
-    assert solved.record.n_unstable_cycles == sum(not c.stable for c in case.cycles)
     assert solved.cycles.count == len(case.cycles)
 
 
-@pytest.mark.parametrize("name", sorted(set(TEXTBOOK) - set(DECIDED)))
+@pytest.mark.parametrize("name", UNDECIDED)
 def test_what_cannot_be_decided_is_not_called_ok(name):
-    assert textbook()[name].record.status in (Status.NEAR_BIFURCATION, Status.UNRESOLVED)
+    assert int(textbook()[name].record.status) in (Status.NEAR_BIFURCATION, Status.UNRESOLVED)
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_what_is_hard_may_be_left_open_but_is_not_wrong(name):
+    case, solved = TEXTBOOK[name], textbook()[name]
+    if solved.record.status == Status.OK:
+        found = int(solved.record.n_stable_cycles), int(solved.record.n_unstable_cycles)
+        assert found == (sum(c.stable for c in case.cycles), sum(not c.stable for c in case.cycles))
+    else:
+        assert solved.record.status in (Status.NEAR_BIFURCATION, Status.UNRESOLVED)
 
 
 @pytest.mark.parametrize("name", CYCLING)

@@ -75,13 +75,15 @@ class Case:
     """A field in a box, and its answer.
 
     `points`: (h, eigenvalues, kind) in lexicographic order. `decided` is False where `ok` would be wrong,
-    whatever the counts: degenerate points, cycles that are not isolated or not hyperbolic.
+    whatever the counts: degenerate points, cycles that are not isolated or not hyperbolic. `hard` is True where
+    it may be left open, but must not be wrong.
     """
 
     field: Cubic | Radial
     points: tuple[tuple[tuple[float, float], tuple[complex, complex], Kind], ...]
     cycles: tuple[Cycle, ...] = ()
     decided: bool = True
+    hard: bool = False
     lower: tuple[float, float] = (-2.0, -2.0)
     upper: tuple[float, float] = (2.0, 2.0)
 
@@ -277,6 +279,13 @@ TEXTBOOK: dict[str, Case] = {
     "van der Pol": van_der_pol(1.0, 6.66328686593231),
     "van der Pol, relaxation": van_der_pol(5.0, 11.612230667),
 }
+HARD = {
+    "fold of cycles, nearly": subcritical(-0.25 + 1e-8),
+    "fold of cycles, just not": subcritical(-0.25 - 1e-8),
+    "four annuli, close": annuli(0.4, 0.8, 1.0, 1.2),
+    "three annuli, clockwise and reversed": annuli(0.4, 0.9, 1.3, omega=-1.0).times(-1.0),
+}
+TEXTBOOK |= {name: dataclasses.replace(case, hard=True) for name, case in HARD.items()}
 REVERSED = (
     "pitchfork, after",
     "Stuart-Landau",

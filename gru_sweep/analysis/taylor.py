@@ -41,8 +41,8 @@ MAX_ORDER = 40
 class TaylorInterpolation(diffrax.AbstractLocalInterpolation):
     """The polynomial of a step: sum_k c_k theta^k at theta = (t - t0) / (t1 - t0)."""
 
-    t0: Scalar
-    t1: Scalar
+    t0: Scalar  # type: ignore[misc]  # abstract in diffrax, which tells type checkers otherwise
+    t1: Scalar  # type: ignore[misc]
     coefficients: PyTree[Shaped[Array, "terms ?*y"], "Y"]
 
     def evaluate(self, t0: Scalar, t1: Scalar | None = None, left: bool = True) -> PyTree[Array]:
@@ -58,9 +58,9 @@ class TaylorInterpolation(diffrax.AbstractLocalInterpolation):
 class Taylor(diffrax.AbstractAdaptiveSolver[None]):
     """Taylor's method of any order for ordinary differential equations, with its own dense output.
 
-    The state is any pytree of floating arrays. Takes `diffrax.PIDController(rtol, atol)`, which acts on the
-    estimate above: the step-size rule of Jorba & Zou, a posteriori. diffrax settles a step before its solver
-    sees it, so a controller cannot read the step off the series (`flow.step_size` does, in the sweeps).
+    The state is any pytree of floating arrays. Use `diffrax.PIDController(rtol, atol)`: on the estimate above
+    it is the rule of Jorba & Zou a posteriori. diffrax settles a step before its solver sees it, so that no
+    controller can read it off the series (`flow.step_size` does, in the sweeps).
 
     **Arguments**
 
@@ -96,11 +96,12 @@ class Taylor(diffrax.AbstractAdaptiveSolver[None]):
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         del solver_state, made_jump
         control = terms.contr(t0, t1)
-
-        def rate(t, y):
-            return terms.vf_prod(t, y, args, control)
-
-        series = _expand(rate, t0, t1 - t0, y0, self.degree, self.fused)
+        rate = lambda t, y: terms.vf_prod(t, y, args, control)  # noqa: E731
+        try:
+            series = _expand(rate, t0, t1 - t0, y0, self.degree, self.fused)
+        except UnsupportedPrimitive as error:
+            error.add_note("Taylor needs a rule for every primitive of the field; diffrax.Tsit5 needs none.")
+            raise
         y1 = jax.tree.map(lambda c: horner(list(c), 1.0), series)
         return y1, jax.tree.map(_estimate, series), {"coefficients": series}, None, diffrax.RESULTS.successful
 
@@ -118,15 +119,11 @@ def _expand(rate: Callable, t0: Scalar, span: Scalar, y0: PyTree, degree: int, f
     """c_0 to c_degree, one array (degree + 1, ...) a leaf, of dy/dtheta = rate(t0 + theta span, y)."""
     leaves, structure = jax.tree.flatten(y0)
     tape = Tape()
-
-    def of_vectors(t, vectors):
-        shaped = [v.reshape(y.shape) for v, y in zip(vectors, leaves)]
-        return rate(t[0], jax.tree.unflatten(structure, shaped))
-
     if fused:
         vectors = [jnp.reshape(y, -1) for y in (t0, *leaves)]
         (time,), *parts = ([tape.variable(x) for x in vector] for vector in vectors)
-        closed = jax.make_jaxpr(of_vectors)(vectors[0], vectors[1:])
+        whole = lambda vs: jax.tree.unflatten(structure, map(jnp.reshape, vs, map(jnp.shape, leaves)))  # noqa: E731
+        closed = jax.make_jaxpr(lambda t, *vs: rate(t[0], whole(vs)))(*vectors)
         states = [x for part in parts for x in part]
         rates = [x for part in evaluate(closed, [time], *parts) for x in part.flat]
     else:
@@ -139,15 +136,15 @@ def _expand(rate: Callable, t0: Scalar, span: Scalar, y0: PyTree, degree: int, f
             state.coefficients.append(_at(slope, k) * (1.0 / (k + 1)))
     series = [tuple(x.coefficients) for x in states]
     rows = iter(together(series) if fused else series)
-    stacks = [jnp.stack([jnp.stack(next(rows)) for _ in range(y.size if fused else 1)], 1) for y in leaves]
-    shaped = [c.reshape(degree + 1, *y.shape).astype(y.dtype) for c, y in zip(stacks, leaves)]
+    tables = [jnp.stack([jnp.stack(next(rows)) for _ in range(y.size if fused else 1)], 1) for y in leaves]
+    shaped = [c.reshape(degree + 1, *y.shape).astype(y.dtype) for c, y in zip(tables, leaves)]
     return jax.tree.unflatten(structure, shaped)
 
 
 def _evaluate(closed: core.ClosedJaxpr, arguments: Sequence, tape: Tape) -> list:
     """The outputs of a jaxpr over series of whole arrays; what does not depend on one stays plain.
 
-    `arithmetic.evaluate` writes arrays out, for fusion; here the program must not grow with the state.
+    `arithmetic.evaluate` writes arrays out, for fusion; this program does not grow with the state.
     """
     jaxpr = closed.jaxpr
     values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*closed.consts, *arguments), strict=True))
@@ -220,16 +217,16 @@ def unsupported(field: Callable, h0: npt.ArrayLike) -> str | None:
 class Trajectory(eqx.Module):
     """A solution of dh/dt = f(h) at chosen times.
 
-    `solver` says what computed it (`taylor(10)`, `tsit5` ...), `tolerance` the relative and absolute error
-    allowed to a step. States that were not reached are NaN, and then `status` is `failed`.
+    `solver` says what computed it (`taylor(10)`, `tsit5` ...), `tolerance` the error allowed to a step.
+    States that were not reached are NaN, and then `status` is `failed`.
     """
 
+    solver: str = eqx.field(static=True)
+    tolerance: float = eqx.field(static=True)
     time: Float[Array, " n"] = column(long_name="time", units="time", dims=("time",))
     state: Float[Array, "n d"] = column(long_name="state", dims=("time", "unit"))
     status: Int[Array, ""] = column(long_name="whether every time was reached", flags=Status, dtype="int8")
     steps: Int[Array, ""] = column(long_name="number of steps, rejected ones included", dtype="int32")
-    solver: str = eqx.field(static=True)
-    tolerance: float = eqx.field(static=True)
 
 
 def trajectory(
@@ -250,9 +247,7 @@ def trajectory(
     - `tolerance`: relative and absolute error of a step; in float32 1e-6 at the least.
     - `solver`: any adaptive diffrax solver. None: `Taylor(10)` where it has a rule for every primitive of the
       field, `diffrax.Tsit5()` elsewhere; the record says which.
-    - `max_steps`: where to give up.
-
-    Refused: arguments that are not as above.
+    - `max_steps`: where to give up. Refused: arguments that are not as above.
     """
     h0, times = _vector("h0", h0), _vector("times", times)
     _check(field, h0, times, tolerance, solver, max_steps)
@@ -260,19 +255,10 @@ def trajectory(
         solver = Taylor() if unsupported(field, h0) is None else diffrax.Tsit5()
     times = times.astype(h0.dtype)
     tolerance = max(float(tolerance), 8.0 * float(jnp.finfo(h0.dtype).eps))
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(_autonomous),
-        solver,
-        t0=times[0],
-        t1=times[-1],
-        dt0=None,
-        y0=h0,
-        args=field,
-        saveat=diffrax.SaveAt(ts=times),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
-        max_steps=max_steps,
-        throw=False,
-    )
+    options = {"saveat": diffrax.SaveAt(ts=times), "max_steps": max_steps, "throw": False}
+    options["stepsize_controller"] = diffrax.PIDController(rtol=tolerance, atol=tolerance)
+    term = diffrax.ODETerm(_autonomous)
+    solution = diffrax.diffeqsolve(term, solver, times[0], times[-1], None, h0, field, **options)
     finite = jnp.isfinite(solution.ys)
     reached = (solution.result == diffrax.RESULTS.successful) & jnp.all(finite)
     return Trajectory(
@@ -304,14 +290,9 @@ def _check(field, h0: Array, times: Array, tolerance, solver, max_steps) -> None
         ("field", callable(field), "a function of the state", field),
         ("h0", not known or np.isfinite(h0).all(), "finite numbers", h0),
         ("times", gaps.size and abs(np.sign(gaps).sum()) == gaps.size, "increasing or decreasing", times),
-        (
-            "tolerance",
-            isinstance(tolerance, int | float) and 0 < tolerance < 1,
-            "a number between 0 and 1",
-            tolerance,
-        ),
+        ("tolerance", 0 < tolerance < 1, "a number between 0 and 1", tolerance),
         ("solver", isinstance(solver, diffrax.AbstractAdaptiveSolver | None), "an adaptive solver", solver),
-        ("max_steps", isinstance(max_steps, int) and max_steps > 0, "a positive integer", max_steps),
+        ("max_steps", max_steps > 0, "a positive integer", max_steps),
     ):
         if not good:
             raise InputError(name, expected, got)
