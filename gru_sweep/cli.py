@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import shlex
@@ -149,6 +150,8 @@ def run(
         if plot.absolute() == out.absolute():
             raise InputError("--plot", "another file than --out", str(plot))
     use_compilation_cache()
+    # Tracing makes many objects that stay: by default the collector would visit them hundreds of times.
+    gc.set_threshold(50_000, 20, 20)
     with _Stop() as stop:
         outcome = studies.execute(plan, None if quiet else reporter(), stop)
     if plot is not None:

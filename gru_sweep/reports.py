@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .studies import Measure, Outcome, Plan
-from .systems.families import Family
+if TYPE_CHECKING:
+    from .studies import Measure, Outcome, Plan
+    from .systems.families import Family
 
 
 def catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) -> str:

@@ -14,12 +14,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 from jaxtyping import Array
 
 from . import __version__, provenance
@@ -32,6 +31,9 @@ from .sweeps import sweep as sweeping
 from .sweeps.grid import Axis, Grid
 from .sweeps.lanes import Chain
 from .systems.families import FAMILIES, Family
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Number = float | int
 PRECISIONS = ("float64", "float32")

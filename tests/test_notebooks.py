@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import jax
 import nbformat
 import numpy as np
 import pytest
@@ -33,6 +34,10 @@ def _kernel(monkeypatch):
     # The kernel runs elsewhere, and must draw as notebooks do rather than as the tests do.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("MPLBACKEND", raising=False)
+    # A coarse map's programs are those of every small sweep: found where the command line keeps them.
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.jax_compilation_cache_dir)
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -75,8 +75,8 @@ class Case:
     """A field in a box, and its answer.
 
     `points`: (h, eigenvalues, kind) in lexicographic order. `decided` is False where `ok` would be wrong,
-    whatever the counts: degenerate points, cycles that are not isolated or not hyperbolic. `hard` is True where
-    it may be left open, but must not be wrong.
+    whatever the counts: degenerate points, cycles that are not isolated or not hyperbolic. `hard` is True
+    where an answer may be left open, but must not be wrong.
     """
 
     field: Cubic | Radial

@@ -60,7 +60,7 @@ class Planar(eqx.Module):
 
 
 class FixedPoints(eqx.Module):
-    """All fixed points of one system, in lexicographic order, padded with NaN.
+    """All fixed points of one system, in lexicographic order (equal within sqrt(eps)), padded with NaN.
 
     `count` is -1 where they are not all proven.
     """
@@ -344,7 +344,9 @@ def _insert(table, found, row):
     # two enclosures of one fixed point overlap; those of different ones, each proven alone in its box, do not
     reach = 2.0 * (error + row[2])
     again = jnp.any((jnp.abs(x - row[0]) <= reach) & (jnp.abs(y - row[1]) <= reach))
-    place = jnp.sum((x < row[0]) | ((x == row[0]) & (y < row[1])))
+    # abscissae that symmetry makes equal are told apart by the ordinate, not by their rounding
+    tie = jnp.abs(x - row[0]) <= float(jnp.finfo(x.dtype).eps) ** 0.5
+    place = jnp.sum(jnp.where(tie, y < row[1], x < row[0]))
     row = jnp.stack(row)
     slot = jnp.arange(MAX_FIXED_POINTS)
     shifted = jnp.concatenate([table[:, :1], table[:, :-1]], axis=1)

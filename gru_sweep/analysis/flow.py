@@ -33,16 +33,19 @@ def coefficients(closed, x: tuple, order: int, divergence: bool = False):
     along: Any = 0.0
     if divergence:
         for i, rate in enumerate(out):
-            along = add(along, rate.tangent[i])
-    rates = [rate.value for rate in out] if divergence else list(out)
+            along = add(along, rate.tangent[i] if isinstance(rate, Dual) else 0.0)
+    rates = [rate.value if isinstance(rate, Dual) else rate for rate in out]
+    zero = jnp.zeros_like(x[0])
     for k in range(order):
         tape.extend(k)
         for variable, rate in zip(variables, rates):
-            variable.coefficients.append(rate[k] * (1.0 / (k + 1)))
+            constant = zero + rate if k == 0 and not isinstance(rate, Series) else zero
+            value = rate[k] if isinstance(rate, Series) else constant
+            variable.coefficients.append(value * (1.0 / (k + 1)))
     if not divergence:
         return [v.coefficients for v in variables], None
     if not isinstance(along, Series):  # the divergence of this field is constant
-        along = [along * jnp.ones_like(x[0])] + [jnp.zeros_like(x[0])] * (order - 1)
+        along = [zero + along] + [zero] * (order - 1)
     return [v.coefficients for v in variables], [along[k] for k in range(order)]
 
 

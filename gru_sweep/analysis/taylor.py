@@ -28,14 +28,14 @@ from jaxtyping import Array, Float, Int, PyTree, Shaped
 from ..records import InputError, Status
 from ..records import field as column
 from .arithmetic import Tape, UnsupportedPrimitive, evaluate, together
-from .arithmetic.interpreter import _ELEMENTWISE
+from .arithmetic.interpreter import ELEMENTWISE
 from .arithmetic.series import Series
 from .flow import horner
 
 Scalar = float | int | Array | np.ndarray
 
 MAX_ORDER = 40
-"""Beyond it rounding outgrows what further terms add, and the program grows as the order squared."""
+"""The program, and the time to compile it, grow as the order squared."""
 
 
 class TaylorInterpolation(diffrax.AbstractLocalInterpolation):
@@ -64,7 +64,7 @@ class Taylor(diffrax.AbstractAdaptiveSolver[None]):
 
     **Arguments**
 
-    - `order`: degree p of the polynomials, 2 to 40; 10 suits tolerances of 1e-8 to 1e-12, 6 float32.
+    - `order`: degree p of the polynomials, 2 to 40; the smaller the tolerance, the higher.
     - `fused`: write the state out as scalars, whose steps XLA can fuse: an order of magnitude faster over
       large batches of planar systems, not for derivatives nor for more than about four numbers (compiling).
 
@@ -117,8 +117,7 @@ def _estimate(c: Array) -> Array:
 
 def _expand(rate: Callable, t0: Scalar, span: Scalar, y0: PyTree, degree: int, fused: bool = False) -> PyTree:
     """c_0 to c_degree, one array (degree + 1, ...) a leaf, of dy/dtheta = rate(t0 + theta span, y)."""
-    leaves, structure = jax.tree.flatten(y0)
-    tape = Tape()
+    (leaves, structure), tape = jax.tree.flatten(y0), Tape()
     if fused:
         vectors = [jnp.reshape(y, -1) for y in (t0, *leaves)]
         (time,), *parts = ([tape.variable(x) for x in vector] for vector in vectors)
@@ -158,8 +157,8 @@ def _evaluate(closed: core.ClosedJaxpr, arguments: Sequence, tape: Tape) -> list
             outputs = _evaluate(equation.params[_CALLS[name]], inputs, tape)
         elif not any(isinstance(x, Series) for x in inputs):
             outputs = _bind(equation, inputs)
-        elif name in _ELEMENTWISE:
-            outputs = [_ELEMENTWISE[name](equation.params)(*inputs)]
+        elif name in ELEMENTWISE:
+            outputs = [ELEMENTWISE[name](equation.params)(*inputs)]
         elif name == "dot_general":
             outputs = [Series(tape, [], partial(_product, equation, *inputs))]
         elif name in _LINEAR:

@@ -8,17 +8,19 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import xarray as xr
 
 from gru_sweep.records import InputError
 from gru_sweep.sweeps import lock
 from gru_sweep.sweeps.grid import Axis, Block, Blocks, Grid
 from gru_sweep.sweeps.layout import Layout
 from gru_sweep.sweeps.schema import FORMAT
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 OURS = "a file written by gru-sweep"
 LOCK = "lock"
@@ -75,6 +77,9 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     Of an unfinished one: what is done when a variable is first read. Its shards are removed when the sweep
     ends, and what was not read by then reads as missing: open the file again.
     """
+    # Here, because writing a file does not need it and pandas comes with it.
+    import xarray as xr
+
     path = followed(path)
     with opened(path, "FILE"):
         pass

@@ -19,6 +19,19 @@ from . import numbers
 from .numbers import Number
 
 
+CALLS = (
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "remat2",
+    "checkpoint",
+)
+"""Primitives that stand for the jaxpr they wrap."""
+
+
 class UnsupportedPrimitive(NotImplementedError):
     """The field uses a primitive that has no rule; `.primitive` names it."""
 
@@ -41,14 +54,14 @@ def supported(field: Callable, *shapes: tuple[int, ...]) -> str | None:
             inner = _inner(equation)
             if inner is not None:
                 pending.append(inner.jaxpr)
-            elif equation.primitive.name not in known():
+            elif equation.primitive.name not in known() or _batched(equation):
                 return equation.primitive.name
     return None
 
 
 def known() -> set[str]:
     """Names of the primitives that have a rule."""
-    return set(_ELEMENTWISE) | set(_STRUCTURAL) | {"dot_general", "reduce_sum"}
+    return set(ELEMENTWISE) | set(_STRUCTURAL) | {"dot_general", "reduce_sum"}
 
 
 def evaluate(
@@ -100,8 +113,8 @@ def _run(jaxpr, consts, inputs, lift) -> list[np.ndarray]:
         inner, name = _inner(equation), equation.primitive.name
         if inner is not None:
             outputs = _run(inner.jaxpr, [_objects(c) for c in inner.consts], arguments, lift)
-        elif name in _ELEMENTWISE:
-            outputs = [_map(_ELEMENTWISE[name](equation.params), lift, *arguments)]
+        elif name in ELEMENTWISE:
+            outputs = [_map(ELEMENTWISE[name](equation.params), lift, *arguments)]
         elif name in _STRUCTURAL:
             outputs = [_STRUCTURAL[name](equation.params, *arguments)]
         elif name == "dot_general":
@@ -115,12 +128,19 @@ def _run(jaxpr, consts, inputs, lift) -> list[np.ndarray]:
 
 
 def _inner(equation) -> core.ClosedJaxpr | None:
-    """The jaxpr that a call primitive (jit, custom_jvp_call ...) wraps."""
+    """The jaxpr that a call primitive (jit, custom_jvp_call ...) wraps; loops and branches are no calls."""
+    if equation.primitive.name not in CALLS:
+        return None
     for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
         inner = equation.params.get(key)
         if inner is not None:
             return inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
     return None
+
+
+def _batched(equation) -> bool:
+    """Whether this is a dot_general with batch dimensions, which has no rule."""
+    return equation.primitive.name == "dot_general" and any(equation.params["dimension_numbers"][1])
 
 
 def _map(rule, lift, *arguments) -> np.ndarray:
@@ -176,7 +196,7 @@ def _negative(x):
     return -x
 
 
-_ELEMENTWISE: dict[str, Callable] = {
+ELEMENTWISE: dict[str, Callable] = {
     "add": lambda params: numbers.add,
     "add_any": lambda params: numbers.add,
     "sub": lambda params: lambda x, y: x - y,
@@ -189,6 +209,7 @@ _ELEMENTWISE: dict[str, Callable] = {
     "copy": lambda params: lambda x: x,
     **{name: _unary(name) for name in numbers.UNARY},
 }
+"""Rules of the primitives that act entry by entry: parameters to a function of numbers."""
 
 
 def _broadcast(params, a) -> np.ndarray:
@@ -207,6 +228,7 @@ def _slice(params, a) -> np.ndarray:
 _STRUCTURAL: dict[str, Callable] = {
     "broadcast_in_dim": _broadcast,
     "reshape": lambda params, a: a.reshape(params["new_sizes"]),
+    "stack": lambda params, *arrays: np.stack(arrays, axis=params["axis"]),
     "squeeze": lambda params, a: np.squeeze(a, tuple(params["dimensions"])),
     "expand_dims": lambda params, a: np.expand_dims(a, tuple(params["dimensions"])),
     "transpose": lambda params, a: np.transpose(a, params["permutation"]),
