@@ -18,7 +18,6 @@ from jax.extend import core
 from . import numbers
 from .numbers import Number
 
-
 CALLS = (
     "jit",
     "pjit",
