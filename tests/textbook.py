@@ -27,6 +27,7 @@ from gru_sweep.analysis.fixed_points import FixedPoints, Planar
 from gru_sweep.analysis.limit_cycles import LimitCycles
 from gru_sweep.analysis.portrait import Oscillation
 from gru_sweep.records import Kind
+from gru_sweep.sweeps import lanes
 
 SN, SF, UN, UF, SADDLE, DEGENERATE = list(Kind)[1:]
 
@@ -314,11 +315,12 @@ def complete(solver: Any, problem: Any) -> Any:
 
 def solve(problems: Planar) -> list[Solved]:
     """All stages for a batch of problems (axis last)."""
-    stages = portrait.Stages()
+    stages, options = portrait.Stages(), lanes.OPTIONS.get(jax.default_backend(), {})
     batch, found = problems, []
     for solver, link in zip(stages.solvers, [*stages.links, None]):
         one = functools.partial(complete, solver)
-        found.append(jax.jit(jax.vmap(one, in_axes=-1, out_axes=-1))(batch))
+        batched = jax.vmap(one, in_axes=-1, out_axes=-1)
+        found.append(jax.jit(batched, compiler_options=options)(batch))  # as a sweep compiles it
         if link is not None:
             batch = link(batch, found[-1])
     record = jax.vmap(stages.record, in_axes=-1, out_axes=-1)(batch, found[-1])

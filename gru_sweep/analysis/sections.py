@@ -118,7 +118,7 @@ def section_at(closed, x, y, sense) -> Section:
     return Section(x, y, nx, ny, low, high, length)
 
 
-def expand(closed, p: Trajectory, tolerance: float):
+def expand(closed, p: Trajectory, tolerance):
     """Series of the way ahead (x, y; div f), in the sense of the trajectory, and the step they allow."""
     name = str(p.x.dtype)
     (x, y), along = flow.coefficients(closed, (p.x, p.y), ORDER[name], divergence=True)
