@@ -11,9 +11,9 @@ one of these probes, or lies next to an unstable cycle that is the end of one ru
 - each side of each cycle found at which no probe has arrived.
 
 A probe is followed to its end by its returns to a section (`sections`), P(s) = s is solved by Newton steps.
-Long jumps are doubled from loop to loop, so that a weak focus is left or reached in a few dozen loops however
-weak it is, and the cubic through the displacements and slopes at both ends of a jump must not come near zero,
-or the jump is halved. Without returns the section is set anew at doubled times (Brent).
+Long jumps are doubled from loop to loop, so that a weak focus is left or reached in a few dozen loops
+however weak it is, and the displacements and slopes at both ends of a jump must agree, or the jump is halved.
+Without returns the section is set anew at doubled times (Brent).
 """
 
 from __future__ import annotations
@@ -41,8 +41,13 @@ TOLERANCE = {"float64": (1e-7, 1e-12), "float32": (1e-5, 1e-6)}
 the return map's slope is within `CAREFUL` of 1, so that errors of the flow itself could turn the answer."""
 CAREFUL = 0.05
 """|log slope| of a return map below which the probe goes on with the tight tolerance."""
-CLEAR = 0.05
-"""A jump on which the displacement may fall below this part of that at its ends may hide a cycle."""
+PLAIN = 0.5
+"""How far a displacement may be from what slope and displacement at the other end of a jump foretell, in
+units of the latter: a map that bends more than this may hide cycles on the way."""
+SIMPLE = 0.2
+"""Part of 1 - slope that a Newton step may take away at a simple root of the displacement (1/2 at a double one)."""
+STILL = {"float64": 1e-9, "float32": 1e-6}
+"""Displacement, in units of the section's length, at which a root that is not simple is given up."""
 CONVERGED = {"float64": 1e-4, "float32": 1e-3}
 """Newton step, in units of the local length |f| / |n.J tau|, at which a probe has found its cycle."""
 SAME = 1e-2
@@ -209,22 +214,19 @@ class Search:
         # a slope near 1 may be the integrator's doing: look again, carefully, before it decides anything
         weak = ~entering & ~hunt.careful & (jnp.abs(slope - 1.0) < CAREFUL)
         looked = ~entering & ~weak
-        # nothing between here and the known cycle: arrived
-        clear = _least(start, shift, slope, 0.0, 0.0, known_slope)
+        # the map is as good as linear from here to the known cycle: arrived
         arrived = looked & (hunt.aim >= 0) & (shift * start < 0.0) & (known_slope < 1.0)
-        arrived &= (clear > CLEAR * jnp.abs(shift) * (1.0 - known_slope)) & (jnp.abs(start) < section.length)
+        arrived &= _plain(start, shift, slope, 0.0, 0.0, known_slope)
         # something may lie between the last start and this one: half the jump
         s0, d0, m0 = hunt.last
         gap = start - s0
-        least = _least(s0, d0, m0, start, shift, slope)
         jumped = (hunt.loops > 0) & (jnp.abs(gap) > 4.0 * jnp.abs(d0))
-        dubious = looked & jumped & (d0 * shift > 0.0)
-        dubious &= least < CLEAR * jnp.minimum(jnp.abs(d0), jnp.abs(shift))
+        dubious = looked & jumped & ~_plain(s0, d0, m0, start, shift, slope)
 
         # a cycle lies between a start that moves up and one that moves down
         up, down = hunt.bracket
-        up = jnp.where(looked & (shift > 0.0), start, up)
-        down = jnp.where(looked & (shift < 0.0), start, down)
+        up = jnp.where(looked & ~dubious & (shift > 0.0), start, up)
+        down = jnp.where(looked & ~dubious & (shift < 0.0), start, down)
         bracketed = jnp.isfinite(up) & jnp.isfinite(down)
         # Newton's step, but no longer than twice the last jump, nor near the end of the section
         longest = jnp.maximum(8.0 * jnp.abs(shift), 2.0 * hunt.jump)
@@ -240,9 +242,12 @@ class Search:
         target = jnp.where(weak, start, jnp.where(entering, end, target))
 
         small = jnp.abs(newton) < CONVERGED[name] * section.length
-        cycle = looked & contracting & small & (jnp.abs(shift) < 1e-2 * section.length)
-        still = jnp.abs(shift) < 1e-9 * section.length
-        neutral = looked & still & (jnp.abs(slope - 1.0) < NEUTRAL[name])
+        # at a double root of the displacement every Newton step takes half of 1 - slope away
+        bend = jnp.where(gap == 0.0, 0.0, (slope - m0) / jnp.where(gap == 0.0, 1.0, gap))
+        simple = (hunt.loops > 0) & (jnp.abs(newton * bend) < SIMPLE * jnp.abs(slope - 1.0))
+        cycle = looked & contracting & simple & small & (jnp.abs(shift) < 1e-2 * section.length)
+        still = jnp.abs(shift) < STILL[name] * section.length
+        neutral = looked & still & (~simple | (jnp.abs(slope - 1.0) < NEUTRAL[name])) & (hunt.loops > 0)
         narrow = looked & limited & ~bracketed & (room < 0.3 * (section.high - section.low))
         outcome = jnp.where(narrow, RESET, ON)
         outcome = jnp.where(cycle, CYCLE, outcome)
@@ -440,16 +445,12 @@ class Search:
         return Sketches(hunt.found, hunt.count, hunt.unresolved | ~hunt.done, hunt.near_bifurcation, absent)
 
 
-def _least(s0, d0, m0, s1, d1, m1):
-    """The least of sign(d0) d(s) at a few points between s0 and s1, d being the cubic through both ends.
+def _plain(s0, d0, m0, s1, d1, m1):
+    """Whether the displacement d(s) = P(s) - s is as good as linear between s0 and s1.
 
-    d = P(s) - s is the displacement of the return map, with slopes m0 - 1 and m1 - 1.
+    d0, d1 are its values at the ends and m0 - 1, m1 - 1 its slopes: the line through the first must meet the
+    second within `PLAIN` |d0|, and the slopes must agree to twice that over the distance.
     """
     gap = s1 - s0
-    least = jnp.full_like(gap, jnp.inf)
-    for u in (0.25, 0.5, 0.75):
-        h00, h10 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2
-        h01, h11 = u * u * (3 - 2 * u), u * u * (u - 1)
-        value = h00 * d0 + h10 * gap * (m0 - 1.0) + h01 * d1 + h11 * gap * (m1 - 1.0)
-        least = jnp.minimum(least, value * jnp.sign(d0))
-    return least
+    near = jnp.abs(d0 + (m0 - 1.0) * gap - d1) <= PLAIN * jnp.abs(d0)
+    return near & (jnp.abs((m1 - m0) * gap) <= 2.0 * PLAIN * jnp.abs(d0))

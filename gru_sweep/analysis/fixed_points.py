@@ -126,7 +126,8 @@ def _krawczyk(jacobian, at_middle, middle, lo, hi):
     inverse = [[d / safe, -b / safe], [-c / safe, a / safe]]
     radius = [Interval(low - m, high - m) for low, high, m in zip(lo, hi, middle)]
     plain = [at_middle[i] + jacobian[i][0] * radius[0] + jacobian[i][1] * radius[1] for i in range(2)]
-    excluded = ~(plain[0].contains_zero() & plain[1].contains_zero())
+    # an overflow (NaN) excludes nothing
+    excluded = (plain[0].lo > 0.0) | (plain[0].hi < 0.0) | (plain[1].lo > 0.0) | (plain[1].hi < 0.0)
     kx = []
     for i in range(2):
         newton = at_middle[0] * inverse[i][0] + at_middle[1] * inverse[i][1]

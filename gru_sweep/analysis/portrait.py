@@ -84,9 +84,9 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
         n_saddles=count(saddles),
         n_stable_cycles=cycle_count(cycles.stable),
         n_unstable_cycles=cycle_count(~jnp.isnan(cycles.period) & ~cycles.stable),
-        index_sum=jnp.where(known, jnp.sum(sinks) + jnp.sum(sources) - jnp.sum(saddles), -1).astype(
-            jnp.int32
-        ),
+        index_sum=jnp.where(
+            known & ~degenerate, jnp.sum(sinks) + jnp.sum(sources) - jnp.sum(saddles), -1
+        ).astype(jnp.int32),
         frequency=1.0 / period,
         period=period,
         period_error=pick(cycles.period_error),

@@ -82,7 +82,7 @@ class Pool:
     def __call__(self, problems: Any, count: int) -> Any:
         """The records of a batch, of which the first `count` problems are real."""
         states = self._programs["init"](problems)
-        waiting = np.flatnonzero(~np.asarray(states.done[:count]))
+        waiting = np.flatnonzero(~np.asarray(states.done)[:count])
         if waiting.size:
             states = self._run(problems, states, waiting)
         return self._programs["finish"](problems, states)

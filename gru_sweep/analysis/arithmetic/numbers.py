@@ -57,7 +57,7 @@ class Number:
 
 def is_zero(x) -> bool:
     """A Python zero: known when tracing, and dropped."""
-    return isinstance(x, float) and x == 0.0
+    return isinstance(x, float) and bool(x == 0.0)
 
 
 def multiply(x, y):
