@@ -24,7 +24,7 @@ sweep: $(VENV)/.installed
 	    --out results/hopf.h5 --plot results/hopf.png --overwrite
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -45,7 +45,7 @@ PLAIN = 0.5
 """How far a displacement may be from what slope and displacement at the other end of a jump foretell, in
 units of the latter: a map that bends more than this may hide cycles on the way."""
 SIMPLE = 0.2
-"""Part of 1 - slope that a Newton step may take away at a simple root of the displacement (1/2 at a double one)."""
+"""Part of 1 - slope that a Newton step may take away at a simple root (at a double one it takes half)."""
 STILL = {"float64": 1e-9, "float32": 1e-6}
 """Displacement, in units of the section's length, at which a root that is not simple is given up."""
 CONVERGED = {"float64": 1e-4, "float32": 1e-3}
