@@ -95,8 +95,11 @@ def sweep(side: int, folder: str):
     return gs.sweep("hopf", **axes, s=0.0, out=out, overwrite=True, precision="float64")
 
 
-def compare(reference: list[dict], number, cycles, frequency) -> dict[str, Any]:
-    """Counts that differ from the oracle's, and the largest relative error of a frequency."""
+def compare(reference: list[dict], number, cycles, frequency, status=None) -> dict[str, Any]:
+    """Counts that differ from the oracle's, and the largest relative error of a frequency.
+
+    With a `status` the same again where it is ok (0).
+    """
     stable = [[c for c in p["cycles"] if c["stable"]] for p in reference]
     wanted = [max(s, key=lambda c: max(c["amplitude"]))["frequency"] if s else math.nan for s in stable]
     wrong = [
@@ -104,9 +107,23 @@ def compare(reference: list[dict], number, cycles, frequency) -> dict[str, Any]:
         for p, s, n, c in zip(reference, stable, number, cycles, strict=True)
         if n != len(p["fixed_points"]) or c != len(s)
     ]
+    ok = np.zeros(len(reference), bool) if status is None else np.asarray(status) == 0
+    wrong_ok = sum(
+        bool(n != len(p["fixed_points"]) or c != len(s))
+        for p, s, n, c, good in zip(reference, stable, number, cycles, ok, strict=True)
+        if good
+    )
     error = np.abs(np.asarray(frequency, float) / np.array(wanted) - 1)
     compared = np.isfinite(error)
+    where_ok = {}
+    if status is not None:
+        where_ok = {
+            "points_ok": int(ok.sum()),
+            "wrong_counts_where_ok": wrong_ok,
+            "max_relative_error_where_ok": float(error[compared & ok].max(initial=0.0)),
+        }
     return {
+        **where_ok,
         "points": len(reference),
         "points_with_a_cycle": sum(map(bool, stable)),
         "frequencies_compared": int(compared.sum()),
@@ -127,7 +144,7 @@ def accuracy(reference: list[dict], precision: str) -> dict[str, Any]:
             out = str(Path(folder) / "point.h5")
             axes = {first: np.array([value]), **dict(rest)}
             ds = gs.sweep(point["family"], **axes, out=out, overwrite=True, precision=precision)
-            answers.append([np.asarray(ds[name]).item() for name in VARIABLES])
+            answers.append([np.asarray(ds[name]).item() for name in (*VARIABLES, "status")])
             ds.close()
     return compare(reference, *zip(*answers, strict=True))
 
@@ -330,6 +347,14 @@ def rows(found: dict[str, Any]) -> list[tuple[str, Any, str]]:
         table.append((f"accuracy, {name}: frequencies compared", get(here, "frequencies_compared"), ""))
         error = get(here, "max_relative_error")
         table.append((f"accuracy, {name}: max relative error", error, f"<= {limit}"))
+        if name == "heyoka":
+            continue
+        for key, wanted in (
+            ("points_ok", ""),
+            ("wrong_counts_where_ok", "0"),
+            ("max_relative_error_where_ok", f"<= {limit}"),
+        ):
+            table.append((f"accuracy, {name}: {key.replace('_', ' ')}", get(here, key), wanted))
     rates = found["rates"]
     for name, wanted in (("gru_sweep", ">= 60 000"), ("heyoka", ""), ("heyoka_tuned", ""), ("scipy", "")):
         what = f"points/s, {name}, {side} x {side}" + (" (sample)" if name == "scipy" else "")

@@ -28,11 +28,8 @@ WIDTH = 256
 batch do not run among many idle lanes. One width: a second one costs more in compiling than it saves."""
 REFILL = 0.25
 """Part of a pool that must be done before it is refilled."""
-OPTIONS: dict[str, dict[str, str | bool]] = {
-    "cpu": {"xla_cpu_prefer_vector_width": "512", "xla_cpu_use_fusion_emitters": False}
-}
-"""Compiler options by platform: the widest vectors there are (XLA's own choice is half of that), and the
-older code generator, which takes two thirds of the time to compile for 5 to 10 % in speed."""
+OPTIONS: dict[str, dict[str, str | bool]] = {"cpu": {"xla_cpu_prefer_vector_width": "512"}}
+"""Compiler options by platform: the widest vectors there are (XLA's own choice is half of that)."""
 
 
 class Pool:
