@@ -115,7 +115,6 @@ class Hunt(eqx.Module):
     careful: Bool[Array, ""]
     aim: Int[Array, ""]
     patience: Float[Array, ""]
-    cursor: Int[Array, ""]
     todo: Bool[Array, " 81"]
     found: Found
     count: Int[Array, ""]
@@ -160,7 +159,6 @@ class Search:
             careful=no,
             aim=izero - 1,
             patience=zero,
-            cursor=izero,
             todo=todo,
             found=Found(nan, nan, nan, nan, nan, nan),
             count=izero,
@@ -429,7 +427,6 @@ class Search:
             probe=Trajectory.start(
                 (x, y), jnp.where(forward, 1.0, -1.0).astype(dtype), jnp.zeros_like(hunt.probe.steps)
             ),
-            cursor=cursor.astype(hunt.cursor.dtype),
             todo=hunt.todo & (rank != cursor),
             side=zero,
             careful=jnp.asarray(False),

@@ -103,9 +103,6 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
 class Stages:
     """The `oscillation` measure as a chain: a stage's problem is made from the last one and its record."""
 
-    name = "oscillation"
-    title = "all fixed points, all limit cycles, the frequency of the largest stable one"
-
     def __init__(self):
         self.solvers = (
             fixed_points.BranchAndPrune(),
