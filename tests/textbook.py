@@ -276,6 +276,8 @@ TEXTBOOK: dict[str, Case] = {
     "SNIC": snic(1.5),
     "SNIC, period 140": snic(1.001),
     "SNIC, period 4443": snic(1.000001),
+    "SNIC, period 8886": snic(1.00000025),
+    "SNIC, period 14050, longer than is looked for": dataclasses.replace(snic(1.0000001), decided=False),
     "SNIC, on the other side": snic(0.999),
     "van der Pol": van_der_pol(1.0, 6.66328686593231),
     "van der Pol, relaxation": van_der_pol(5.0, 11.612230667),
