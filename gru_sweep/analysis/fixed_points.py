@@ -4,8 +4,9 @@ Branch and prune (Neumaier 1990, Interval Methods for Systems of Equations, ch. 
 J(B) an enclosure of the Jacobian over B, C an approximate inverse of its middle:
 
 - f(m) + J(B)(B - m) without 0: no fixed point in B (mean-value form, plain and preconditioned by C);
-- K(B) = m - C f(m) + (I - C J(B))(B - m) inside the interior of B: exactly one (Krawczyk); then B <- K(B)
-  until it shrinks no more, which is the fixed point with its error;
+- K(B) = m - C f(m) + (I - C J(B))(B - m) inside the interior of B: exactly one (Krawczyk); Newton's method
+  goes there, and a tiny box around its limit is proven again and shrunk by K until it shrinks no more: the
+  fixed point with its error;
 - neither: split in four. The quadtree is walked depth first from its indices alone, without a stack.
 
 Every box is tested a little larger than it is, so a fixed point on an edge is proven by each neighbour and
@@ -26,6 +27,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..records import MAX_FIXED_POINTS, Kind
 from .arithmetic import Dual, Interval, as_interval, evaluate, lift, together, trace
+from .arithmetic.intervals import widen
 from .states import choose, replace
 
 INFLATION = 1.125
@@ -124,7 +126,7 @@ def _krawczyk(jacobian, at_middle, middle, lo, hi):
     det = a * d - b * c
     safe = jnp.where(det == 0.0, 1.0, det)
     inverse = [[d / safe, -b / safe], [-c / safe, a / safe]]
-    radius = [Interval(low - m, high - m) for low, high, m in zip(lo, hi, middle)]
+    radius = [Interval(*widen(low - m, high - m)) for low, high, m in zip(lo, hi, middle)]
     plain = [at_middle[i] + jacobian[i][0] * radius[0] + jacobian[i][1] * radius[1] for i in range(2)]
     # an overflow (NaN) excludes nothing
     excluded = (plain[0].lo > 0.0) | (plain[0].hi < 0.0) | (plain[1].lo > 0.0) | (plain[1].hi < 0.0)
