@@ -19,7 +19,11 @@ from enum import IntEnum
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
 import numpy as np
+
+Numbers = jax.Array | np.ndarray
+"""What a record's fields hold: JAX's arrays while it is computed, NumPy's when it is handed out."""
 
 MAX_FIXED_POINTS = 16
 """Slots for fixed points in a record. A system with more is `unresolved`, never cut short."""
@@ -142,7 +146,8 @@ class Solver(Protocol):
     """Work of unknown length on one problem, in the manner of optimistix: three pure functions.
 
     `init` starts a state with a boolean `done`; `advance` does a bounded number of steps and leaves a
-    state that is done as it is; `finish` reads the record off a state, done or not.
+    state that is done as it is; `finish` reads the record off a state, done or not. What `advance` asks
+    of the compiler, by platform, stands in an attribute `compiler_options` if there is one.
     """
 
     def init(self, problem: Any) -> Any: ...

@@ -22,10 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gru_sweep.analysis import portrait
+from gru_sweep.analysis import oscillation
 from gru_sweep.analysis.fixed_points import FixedPoints, Planar
 from gru_sweep.analysis.limit_cycles import LimitCycles
-from gru_sweep.analysis.portrait import Oscillation
+from gru_sweep.analysis.oscillation import Oscillation
 from gru_sweep.records import Kind
 from gru_sweep.sweeps import lanes
 
@@ -317,7 +317,7 @@ def complete(solver: Any, problem: Any) -> Any:
 
 def solve(problems: Planar) -> list[Solved]:
     """All stages for a batch of problems (axis last)."""
-    stages, options = portrait.Stages(), lanes.OPTIONS.get(jax.default_backend(), {})
+    stages, options = oscillation.Stages(), lanes.OPTIONS.get(jax.default_backend(), {})
     batch, found = problems, []
     for solver, link in zip(stages.solvers, [*stages.links, None]):
         one = functools.partial(complete, solver)

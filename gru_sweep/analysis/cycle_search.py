@@ -26,9 +26,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..records import MAX_FIXED_POINTS, Kind
-from .arithmetic import together, trace
+from .arithmetic import RECURRENCES, together, trace
 from .fixed_points import stable, unstable
 from .neighbourhoods import Located, Neighbourhoods, needed
+from .saddles import BRANCHES, branch_start
 from .sections import Section, Trajectory, section_at, travel, velocity
 from .states import choose, replace
 
@@ -37,19 +38,26 @@ MAX_CYCLES = 8
 MAX_PERIOD = 10_000.0
 """Longest period looked for, in units of time."""
 TOLERANCE = {"float64": (1e-7, 1e-12), "float32": (1e-5, 1e-6)}
-"""Local error of a probe's step relative to the speed (so to the size of a small cycle): as a rule, and where
-the return map's slope is within `CAREFUL` of 1, so that errors of the flow itself could turn the answer."""
+"""Local error of a probe's step, in units of its length (so of the size of a small cycle): as a rule, and
+where the return map's slope is within `CAREFUL` of 1, so that errors of the flow itself could turn the
+answer."""
 CAREFUL = 0.05
 """|log slope| of a return map below which the probe goes on with the tight tolerance."""
 PLAIN = 0.5
 """How far a displacement may be from what slope and displacement at the other end of a jump foretell, in
 units of the latter: a map that bends more than this may hide cycles on the way."""
+JUMP = 1.1
+"""A start further from the last one than this part of that loop's displacement has to be confirmed."""
+EDGE = 1e-3
+"""How far outside an ellipse a look at it is taken, in units of the distance from the last start."""
 SIMPLE = 0.2
 """Part of 1 - slope that a Newton step may take away at a simple root (at a double one it takes half)."""
 STILL = {"float64": 1e-9, "float32": 1e-6}
 """Displacement, in units of the section's length, at which a root that is not simple is given up."""
 CONVERGED = {"float64": 1e-4, "float32": 1e-3}
 """Newton step, in units of the local length |f| / |n.J tau|, at which a probe has found its cycle."""
+SIDE = {"float64": 1e-6, "float32": 1e-3}
+"""First displacement, in units of the section's length, that tells from which side a cycle was reached."""
 SAME = 1e-2
 """Two probes have found the same cycle if period, mean state and log multiplier agree to this, relatively."""
 OFFSET = {"float64": 1e-5, "float32": 1e-3}
@@ -75,10 +83,10 @@ ON, CYCLE, ARRIVED, NEUTRAL_CYCLE, RESET, IDLE = range(6)
 """What a probe has come to: nothing yet, a cycle, a known cycle, an undecidable one, the end of its section;
 or there is no probe yet."""
 
-_BORDER = (
-    4 * MAX_FIXED_POINTS
-)  # probes 4 i + branch belong to fixed point i, then the border, then the cycles
+_BORDER = BRANCHES  # probes 4 i + branch belong to fixed point i, then the border, then the cycles
 _SIDES = _BORDER + 1
+OUT, NOWHERE = MAX_FIXED_POINTS + 2 * MAX_CYCLES, -2
+"""Goal of a probe that left the box, and of one that is not known; cycle k is MAX_FIXED_POINTS + k."""
 _PROBES = _SIDES + 2 * MAX_CYCLES
 
 
@@ -116,6 +124,8 @@ class Hunt(eqx.Module):
     aim: Int[Array, ""]
     patience: Float[Array, ""]
     todo: Bool[Array, " 81"]
+    cursor: Int[Array, ""]
+    goal: Int[Array, " 64"]
     found: Found
     count: Int[Array, ""]
     unresolved: Bool[Array, ""]
@@ -124,9 +134,14 @@ class Hunt(eqx.Module):
 
 
 class Sketches(eqx.Module):
-    """The cycles met, roughly, and what is known of the search as a whole."""
+    """The cycles met, roughly, and what is known of the search as a whole.
+
+    `goal` has for every branch of a saddle where its probe went: the slot of a fixed point, a cycle, `OUT` or
+    `NOWHERE`.
+    """
 
     found: Found
+    goal: Int[Array, " 64"]
     count: Int[Array, ""]
     unresolved: Bool[Array, ""]
     near_bifurcation: Bool[Array, ""]
@@ -135,6 +150,8 @@ class Sketches(eqx.Module):
 
 class Search:
     """The search for all cycles, as a `records.Solver` of `Oscillating` problems."""
+
+    compiler_options = RECURRENCES
 
     def init(self, problem: Oscillating) -> Hunt:
         located = problem.located
@@ -160,6 +177,8 @@ class Search:
             aim=izero - 1,
             patience=zero,
             todo=todo,
+            cursor=izero - 1,
+            goal=jnp.full(BRANCHES, NOWHERE, jnp.int32),
             found=Found(nan, nan, nan, nan, nan, nan),
             count=izero,
             unresolved=fixed.count < 0,
@@ -174,7 +193,7 @@ class Search:
         aimed = jnp.arange(MAX_CYCLES) == hunt.aim
         log_multiplier = jnp.sum(jnp.where(aimed, hunt.found.log_multiplier, 0.0))
         known_slope = jnp.exp(log_multiplier * hunt.probe.sense)
-        tables = {"found": hunt.found, "todo": hunt.todo}
+        tables = {"found": hunt.found, "todo": hunt.todo, "goal": hunt.goal}
 
         def round_(_, h):
             probe, returned, end = travel(
@@ -189,7 +208,7 @@ class Search:
             return together(choose(returned, after, replace(h, probe=probe)))
 
         # the tables stay outside the loop: what needs them waits
-        blank = replace(hunt, found=None, todo=None)
+        blank = replace(hunt, found=None, todo=None, goal=None)
         after = jax.lax.fori_loop(0, ROUNDS_PER_ADVANCE, round_, blank)
         after = self._settle(problem, closed, replace(after, **tables), name)
         return choose(hunt.done, hunt, after)
@@ -217,8 +236,7 @@ class Search:
         arrived &= _plain(start, shift, slope, 0.0, 0.0, known_slope)
         # something may lie between the last start and this one: half the jump
         s0, d0, m0 = hunt.last
-        gap = start - s0
-        jumped = (hunt.loops > 0) & (jnp.abs(gap) > 4.0 * jnp.abs(d0))
+        gap, jumped = _jump(hunt)
         dubious = looked & jumped & ~_plain(s0, d0, m0, start, shift, slope)
 
         # a cycle lies between a start that moves up and one that moves down
@@ -251,9 +269,11 @@ class Search:
         outcome = jnp.where(cycle, CYCLE, outcome)
         outcome = jnp.where(neutral, NEUTRAL_CYCLE, outcome)
         outcome = jnp.where(arrived, ARRIVED, outcome)
+        outcome = jnp.where(dubious, ON, outcome)
         on = outcome == ON
         again = Trajectory.start(section.at(target), sense, probe.steps)
         move = on & looked & ~dubious
+        tells = looked & (hunt.side == 0.0) & (jnp.abs(shift) > SIDE[name] * section.length)
         return replace(
             hunt,
             probe=choose(on, again, probe),
@@ -262,7 +282,7 @@ class Search:
             bracket=(up, down),
             jump=jnp.where(on & looked, reach, hunt.jump),
             outcome=outcome.astype(hunt.outcome.dtype),
-            side=jnp.where(looked & (hunt.side == 0.0), jnp.sign(shift), hunt.side),
+            side=jnp.where(tells, jnp.sign(shift), hunt.side),
             loops=hunt.loops + 1,
             careful=hunt.careful | weak,
         )
@@ -306,14 +326,15 @@ class Search:
         from_right = hunt.side * sense > 0.0
         sides = jnp.arange(2 * MAX_CYCLES)
         mine = (sides // 2 == index) & (converged | arrived)
-        reached = mine & ((sides % 2 == 1) == from_right)
+        reached = mine & ((sides % 2 == 1) == from_right) & (hunt.side != 0.0)
         todo_sides = (hunt.todo[_SIDES:] | (mine & write)) & ~reached
         todo = jnp.concatenate([hunt.todo[:_SIDES], todo_sides])
 
         # --- other ends of the probe
         dx, dy = probe.x - fixed.point[:, 0], probe.y - fixed.point[:, 1]
         attracting = jnp.where(sense > 0.0, stable(fixed.kind), unstable(fixed.kind))
-        caught = jnp.any(near.inside(dx, dy) & attracting)
+        inside = near.inside(dx, dy) & attracting
+        caught = jnp.any(inside)
         close_by = dx * dx + dy * dy < CONNECTION[name] ** 2
         connected = jnp.any((fixed.kind == Kind.SADDLE) & close_by) & (probe.time > 0.0)
         lower, upper = problem.located.planar.lower, problem.located.planar.upper
@@ -322,21 +343,41 @@ class Search:
         too_long = (hunt.loops >= MAX_LOOPS) | (probe.steps >= MAX_STEPS) | (hunt.patience > 4.0 * MAX_PERIOD)
         neutral = hunt.outcome == NEUTRAL_CYCLE
         begins = hunt.outcome == IDLE
+        # after a jump that no return has confirmed something may lie between: half the jump
+        waited = (hunt.outcome == ON) & (probe.time > hunt.patience)
+        gap, jumped = _jump(hunt)
+        jumped &= hunt.outcome == ON
+        doubtful = jumped & (caught | escaped | waited)
+        caught_early = caught & doubtful
+        caught, escaped, waited = (flag & ~doubtful for flag in (caught, escaped, waited))
         good_end = converged | arrived | (~begins & (caught | connected | escaped)) | neutral | begins
         gave_up = ~good_end & (too_long | ~jnp.isfinite(probe.x + probe.y))
         ended = good_end | gave_up
         # --- a new section where this one is used up, or where no return came in good time
-        waited = (hunt.outcome == ON) & (probe.time > hunt.patience)
         renewed = ~ended & (waited | (hunt.outcome == RESET))
         patience = jnp.where(waited, 2.0 * hunt.patience, hunt.patience)
-        ended, renewed, patience, gave_up, connected, neutral = together(
-            (ended, renewed, patience, gave_up, connected, neutral)
+        doubtful &= ~ended
+        # no cycle meets the ellipse, so a look from its edge tells as much as one from inside; else half
+        # the jump
+        edge = _edge(near, jnp.argmax(inside), section, fixed, hunt.start - gap, hunt.start)
+        halfway = jnp.where(caught_early & jnp.isfinite(edge), edge, hunt.start - 0.5 * gap)
+        ended, renewed, patience, gave_up, connected, neutral, doubtful, halfway = together(
+            (ended, renewed, patience, gave_up, connected, neutral, doubtful, halfway)
         )
+        again = Trajectory.start(section.at(halfway), sense, probe.steps)
+        # --- where this probe went, if it is a saddle's branch
+        goal = jnp.where(escaped, OUT, jnp.where(caught, jnp.argmax(inside), NOWHERE))
+        goal = jnp.where(converged | arrived, MAX_FIXED_POINTS + index, goal)
+        goal = jnp.where((jnp.arange(BRANCHES) == hunt.cursor) & ended & ~begins, goal, hunt.goal)
         state = replace(
             hunt,
+            probe=choose(doubtful, again, probe),
+            start=jnp.where(doubtful, halfway, hunt.start),
+            jump=jnp.where(doubtful, 0.5 * jnp.abs(halfway - hunt.start + gap), hunt.jump),
             found=found,
             count=count,
             todo=todo,
+            goal=goal.astype(hunt.goal.dtype),
             patience=patience,
             outcome=jnp.zeros_like(hunt.outcome),
             unresolved=hunt.unresolved | gave_up | (count > MAX_CYCLES),
@@ -385,20 +426,11 @@ class Search:
         ux, uy = DIRECTION
         around = jnp.sqrt(0.9 * size / jnp.maximum(p11 * ux * ux + 2 * p12 * ux * uy + p22 * uy * uy, 1e-30))
         around = jnp.where(size > 0.0, around, OFFSET[name])
-        # eigenvector of a saddle: unstable for branches 0 and 1, stable for 2 and 3
-        a, b, c, d = (pick(fixed.jacobian[:, i, j]) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
-        value = pick(jnp.where(branch < 2, fixed.eigenvalue[:, 0, 0], fixed.eigenvalue[:, 1, 0]))
-        first = jnp.hypot(b, value - a) > jnp.hypot(value - d, c)
-        vx, vy = jnp.where(first, b, value - d), jnp.where(first, value - a, c)
-        norm = jnp.hypot(vx, vy)
-        others = jnp.where(here, jnp.inf, jnp.hypot(fixed.point[:, 0] - px, fixed.point[:, 1] - py))
-        nearest = jnp.min(jnp.where(jnp.isnan(others), jnp.inf, others))
-        offset = jnp.minimum(OFFSET[name], 0.01 * nearest) * jnp.where(branch % 2 == 0, 1.0, -1.0)
-        offset = offset / jnp.where(norm == 0.0, 1.0, norm)
+        (bx, by), outwards = branch_start(fixed, slot, branch, OFFSET[name])
         saddle = kind == Kind.SADDLE
-        x = px + jnp.where(saddle, offset * vx, around * ux)
-        y = py + jnp.where(saddle, offset * vy, around * uy)
-        forward = jnp.where(saddle, branch < 2, unstable(kind))
+        x = jnp.where(saddle, bx, px + around * ux)
+        y = jnp.where(saddle, by, py + around * uy)
+        forward = jnp.where(saddle, outwards, unstable(kind))
         # the border: a corner's neighbour
         border = cursor == _BORDER
         lower, upper = planar.lower, planar.upper
@@ -428,6 +460,7 @@ class Search:
                 (x, y), jnp.where(forward, 1.0, -1.0).astype(dtype), jnp.zeros_like(hunt.probe.steps)
             ),
             todo=hunt.todo & (rank != cursor),
+            cursor=cursor.astype(hunt.cursor.dtype),
             side=zero,
             careful=jnp.asarray(False),
             patience=jnp.maximum(FIRST_SECTION, 2.5 * longest),
@@ -439,7 +472,36 @@ class Search:
     def finish(self, problem: Oscillating, hunt: Hunt) -> Sketches:
         lo, hi = problem.located.fixed.divergence
         absent = (problem.located.fixed.count >= 0) & ((hi < 0.0) | (lo > 0.0))
-        return Sketches(hunt.found, hunt.count, hunt.unresolved | ~hunt.done, hunt.near_bifurcation, absent)
+        return Sketches(
+            hunt.found, hunt.goal, hunt.count, hunt.unresolved | ~hunt.done, hunt.near_bifurcation, absent
+        )
+
+
+def _jump(hunt: Hunt):
+    """From the last start to this one, and whether that is more than the loop itself has gone."""
+    s0, d0, _ = hunt.last
+    gap = hunt.start - s0
+    # no displacement has been seen yet where it is zero
+    return gap, (hunt.loops > 0) & (d0 != 0.0) & (jnp.abs(gap) > JUMP * jnp.abs(d0))
+
+
+def _edge(near: Neighbourhoods, slot, section: Section, fixed, outside, inside):
+    """A point of the section just outside an ellipse, between one outside and one inside; NaN if there is
+    none."""
+    here = jnp.arange(MAX_FIXED_POINTS) == slot
+    pick = lambda row: jnp.sum(jnp.where(here, row, 0.0))  # noqa: E731
+    p11, p12, p22 = (pick(row) for row in near.shape)
+    x, y = section.x - pick(fixed.point[:, 0]), section.y - pick(fixed.point[:, 1])
+    nx, ny = section.nx, section.ny
+    # e^T P e - size = a s^2 + 2 b s + c at e = (x - s ny, y + s nx)
+    a = p11 * ny * ny - 2.0 * p12 * nx * ny + p22 * nx * nx
+    b = -p11 * x * ny + p12 * (x * nx - y * ny) + p22 * y * nx
+    c = p11 * x * x + 2.0 * p12 * x * y + p22 * y * y - pick(near.size)
+    root = jnp.sqrt(jnp.maximum(b * b - a * c, 0.0)) * jnp.sign(outside - inside)
+    s = (root - b) / jnp.where(a > 0.0, a, 1.0)
+    s = s + EDGE * (outside - s)
+    between = (s - inside) * (outside - s) > 0.0
+    return jnp.where(between & (a > 0.0), s, jnp.nan)
 
 
 def _plain(s0, d0, m0, s1, d1, m1):

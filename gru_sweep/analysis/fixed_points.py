@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..records import MAX_FIXED_POINTS, Kind
 from .arithmetic import Dual, Interval, as_interval, evaluate, lift, together, trace
 from .arithmetic.intervals import widen
-from .states import choose, replace
+from .states import choose, replace, run
 
 INFLATION = 1.125
 """Boxes are tested larger by this factor."""
@@ -41,6 +41,8 @@ MAX_LEVEL = {"float64": 24, "float32": 12}
 """Depth of the quadtree: boxes of 1e-7 (float64) of the width are not split; undecided ones are a cluster."""
 MAX_UNDECIDED = 64
 """Undecided boxes of the last level after which a system is given up."""
+CLUSTER = 16.0
+"""Undecided boxes this many widths apart are one cluster."""
 MAX_BOXES = 20_000
 """Boxes tested after which a system is given up."""
 NEWTON_STEPS = 12
@@ -64,7 +66,8 @@ class Planar(eqx.Module):
 class FixedPoints(eqx.Module):
     """All fixed points of one system, in lexicographic order (equal within sqrt(eps)), padded with NaN.
 
-    `count` is -1 where they are not all proven.
+    `count` is -1 where they are not all proven; then the table has, as degenerate, also the clusters of
+    boxes in which none could be proven or excluded.
     """
 
     count: Int[Array, ""]
@@ -189,7 +192,7 @@ class BranchAndPrune:
         # the table stays outside the loop: a lane that has proven a fixed point waits there to enter it
         walk = replace(state, table=None)
         walk = jax.lax.fori_loop(0, BOXES_PER_ADVANCE, lambda _, s: self._test(closed, low, high, s), walk)
-        table, found = _insert(state.table, state.found, _row(closed, walk.lo, walk.hi))
+        table, found = _insert(state.table, state.found, _row(closed, walk.lo, walk.hi, walk.mode == SEARCH))
         level, ix, iy, lo, hi, ended = _next_box(low, high, walk.level, walk.ix, walk.iy)
         entered = replace(
             walk,
@@ -262,7 +265,7 @@ class BranchAndPrune:
         descend = split | into_tree
         level = jnp.where(descend, s.level + 1, s.level)
         ix, iy = jnp.where(descend, 2 * s.ix, s.ix), jnp.where(descend, 2 * s.iy, s.iy)
-        advance_tree = excluded | at_bottom
+        advance_tree = excluded
         nlevel, nix, niy, _, _, ended = _next_box(low, high, level, ix, iy)
         level, ix, iy = (jnp.where(advance_tree, a, b) for a, b in zip((nlevel, nix, niy), (level, ix, iy)))
         tree_lo, tree_hi = _box(low, high, level, ix, iy)
@@ -295,7 +298,7 @@ class BranchAndPrune:
             steps=steps.astype(s.steps.dtype),
             only_one=only_one,
             trapping=s.trapping,
-            pending=settled,
+            pending=settled | at_bottom,
             found=s.found,
             table=None,
             boxes=s.boxes + 1,
@@ -331,11 +334,14 @@ class BranchAndPrune:
         )
 
 
-def _row(closed, lo, hi):
-    """The table's row of the fixed point proven to lie in a tiny box; signs are taken from intervals."""
+def _row(closed, lo, hi, undecided):
+    """The table's row of the fixed point proven to lie in a tiny box; signs are taken from intervals.
+
+    An undecided box of the last level stands for a cluster of fixed points, or for none: degenerate.
+    """
     (out,) = evaluate(closed, Dual.seed([Interval(lo[i], hi[i]) for i in range(2)]), lift=lift)
     (a, b), (c, d) = [[as_interval(t, lo[0]) for t in o.tangent] for o in out]
-    kind = _kind(a, b, c, d).astype(lo[0].dtype)
+    kind = jnp.where(undecided, Kind.DEGENERATE, _kind(a, b, c, d)).astype(lo[0].dtype)
     radius = 0.5 * jnp.maximum(hi[0] - lo[0], hi[1] - lo[1])
     middle = [0.5 * (lo[i] + hi[i]) for i in range(2)]
     return together((*middle, radius, a.middle, b.middle, c.middle, d.middle, kind))
@@ -345,7 +351,8 @@ def _insert(table, found, row):
     """Puts a row in its lexicographic place unless its fixed point is there already."""
     x, y, error = table[:3]
     # two enclosures of one fixed point overlap; those of different ones, each proven alone in its box, do not
-    reach = 2.0 * (error + row[2])
+    # (the boxes of a cluster are one entry)
+    reach = 2.0 * (error + row[2]) * jnp.where(row[-1] == Kind.DEGENERATE, CLUSTER, 1.0)
     again = jnp.any((jnp.abs(x - row[0]) <= reach) & (jnp.abs(y - row[1]) <= reach))
     # abscissae that symmetry makes equal are told apart by the ordinate, not by their rounding
     tie = jnp.abs(x - row[0]) <= float(jnp.finfo(x.dtype).eps) ** 0.5
@@ -440,8 +447,6 @@ def settings() -> dict[str, float]:
     }
 
 
-def find(problem: Planar, solver: BranchAndPrune | None = None) -> FixedPoints:
+def find(problem: Planar) -> FixedPoints:
     """All fixed points of one problem."""
-    solver = solver or BranchAndPrune()
-    state = jax.lax.while_loop(lambda s: ~s.done, lambda s: solver.advance(problem, s), solver.init(problem))
-    return solver.finish(problem, state)
+    return run(BranchAndPrune(), problem)

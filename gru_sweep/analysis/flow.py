@@ -1,15 +1,17 @@
 """Trajectories: Taylor steps of any order, fused for the sweeps and as a diffrax solver for everybody.
 
 A step expands the solution in a Taylor series of order p about the present state (`arithmetic.series`) and
-takes the longest step at which the last two terms stay below the tolerance (Jorba & Zou 2005):
+takes the longest step at which the last two terms stay below a part `tol` of the way of the step, |c_1| h
+(Jorba & Zou 2005, with an error per unit of length):
 
-    h = min((tol / |c_{p-1}|)^{1/(p-1)}, (tol / |c_p|)^{1/p}).
+    h = min((tol |c_1| / |c_{p-1}|)^{1/(p-2)}, (tol |c_1| / |c_p|)^{1/(p-1)}).
 
 The polynomial is its own dense output.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,8 +20,9 @@ from .arithmetic import Dual, Tape, evaluate
 from .arithmetic.numbers import add
 from .arithmetic.series import Series
 
-MAX_STEP = 8.0
-"""Longest step, in units of time: explicit series of order 10 are stable up to about 5 / |eigenvalue|."""
+MAX_STEP = 4096.0
+"""Longest step, in units of time. What an explicit step of 5 / |eigenvalue| and more adds in rounding errors
+of a fast direction, the next step's last terms see."""
 
 
 def coefficients(closed, x: tuple, order: int, divergence: bool = False):
@@ -67,15 +70,25 @@ def derivative(c: list) -> list:
     return [k * value for k, value in enumerate(c) if k]
 
 
-def step_size(series: list[list], tolerance, longest: float = MAX_STEP):
-    """The longest step at which the last two terms stay below `tolerance`."""
+def step_size(series: list[list], tolerance, floor: float = 0.0, longest: float = MAX_STEP):
+    """The longest step h at which the last two terms stay below `tolerance` |c_1| h or below `floor`.
+
+    Relative to the way |c_1| h of the step: in other units of time the steps are the same.
+    """
     order = len(series[0]) - 1
     tiny = float(jnp.finfo(jnp.result_type(series[0][0])).tiny)
 
-    def largest(k):
-        size = jnp.abs(series[0][k])
+    def size(k):
+        largest = jnp.abs(series[0][k])
         for c in series[1:]:
-            size = jnp.maximum(size, jnp.abs(c[k]))
-        return jnp.log2(tolerance / jnp.maximum(size, tiny)) * (1.0 / k)
+            largest = jnp.maximum(largest, jnp.abs(c[k]))
+        return jnp.maximum(largest, tiny)
 
-    return jnp.minimum(jnp.exp2(jnp.minimum(largest(order - 1), largest(order))), longest)
+    allowed = jnp.log2(tolerance * size(1))
+    log_size = [(k, jnp.log2(size(k))) for k in (order - 1, order)]
+    h = [(allowed - log) * (1.0 / (k - 1)) for k, log in log_size]
+    shortest = jnp.minimum(*h)
+    if floor:
+        rounding = [(math.log2(floor) - log) * (1.0 / k) for k, log in log_size]
+        shortest = jnp.maximum(shortest, jnp.minimum(*rounding))
+    return jnp.minimum(jnp.exp2(shortest), longest)

@@ -1,10 +1,10 @@
 r"""Limit cycles to full accuracy: period, frequency, amplitude, Floquet multiplier, and their error.
 
-Each cycle that the search met (`cycle_search`) is solved once more: Newton steps on the return map at a tight
-tolerance until they stand still, then one loop at a tighter one. The non-trivial Floquet multiplier of a
-planar cycle of period T is exp(integral of div f dt over T) (Liouville; Kuznetsov 2004, sec. 1.5); a cycle is
-stable where it is below 1. The period's error is the change between the last two loops, which
-differ in tolerance by 100, plus what drift and the rounding of the parameters may add.
+Each cycle that the search met (`cycle_search`) is solved once more: Newton steps on the return map, then one
+loop with a tighter tolerance and one with a tighter one still, each from where the last Newton step led. The
+non-trivial Floquet multiplier of a planar cycle of period T is exp(integral of div f dt over T) (Liouville;
+Kuznetsov 2004, sec. 1.5); a cycle is stable where it is below 1. The period's error is the change between
+the last two loops, plus what drift and the rounding of the parameters may add.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from . import cycle_search
-from .arithmetic import together, trace
+from .arithmetic import RECURRENCES, together, trace
 from .cycle_search import MAX_CYCLES, MAX_PERIOD, NEUTRAL, Oscillating, Sketches
 from .sections import Section, Trajectory, section_at, travel, velocity
 from .states import choose, replace
 
-TOLERANCE = {"float64": (1e-8, 1e-10), "float32": (1e-5, 1e-6)}
-"""Local error of a step relative to the speed: while Newton's method runs, and in the last loop."""
+TOLERANCE = {"float64": (1e-8, 1e-9, 1e-11), "float32": (1e-5, 3e-6, 1e-6)}
+"""Local error of a step, in units of its length: while Newton's method runs, in the last loop but one, in the
+last."""
 WEAK = 0.01
-"""Both are multiplied by this where the slope of the return map is close to 1 (`cycle_search.CAREFUL`)."""
+"""Both are multiplied by this where the slope of the return map is close to 1 (`cycle_search.CAREFUL`), or
+where two loops show that they are not enough."""
 DRIFT = {"float64": 1e-11, "float32": 3e-5}
 """Relative error of the period that a comparison of two loops in the same arithmetic does not show."""
 CONDITION = 5e-4
@@ -30,8 +32,11 @@ CONDITION = 5e-4
 relative rounding eps of the parameters changes it by about CONDITION eps T^3."""
 ILL = {"float64": 1e-7, "float32": 1e-4}
 """Relative error of the period beyond which this precision is not enough: the point is near a bifurcation."""
-STANDSTILL = {"float64": 1e-5, "float32": 1e-3}
-"""Newton step, in units of the section's length, that counts as none."""
+TWINS = {"float64": 1e-6, "float32": 1e-3}
+"""Two cycles whose bounds agree to this, in units of their size, are not told apart: the point is
+unresolved."""
+STANDSTILL = {"float64": (1e-3, 1e-9), "float32": (1e-2, 1e-3)}
+"""Newton step, in units of the section's length, that ends the rough loops, and that counts as none."""
 STEPS_PER_ADVANCE = 8
 """Taylor steps between two looks at returns."""
 MAX_LOOPS = 12
@@ -50,7 +55,8 @@ class Sketched(eqx.Module):
 class LimitCycles(eqx.Module):
     """The cycles of one system in the order in which they were met, padded with NaN.
 
-    `complete`: these are all (see `cycle_search` for what that rests on).
+    `complete`: these are all (see `cycle_search` for what that rests on). `goal`: where its probes from the
+    saddles went.
     """
 
     count: Int[Array, ""]
@@ -64,12 +70,13 @@ class LimitCycles(eqx.Module):
     complete: Bool[Array, ""]
     near_bifurcation: Bool[Array, ""]
     absence_proven: Bool[Array, ""]
+    goal: Int[Array, " 64"]
 
 
 class _State(eqx.Module):
     index: Int[Array, ""]
     loops: Int[Array, ""]
-    final: Bool[Array, ""]
+    stage: Int[Array, ""]
     weak: Bool[Array, ""]
     start: Float[Array, ""]
     previous: Float[Array, ""]
@@ -83,13 +90,15 @@ class _State(eqx.Module):
 class Refine:
     """The last loops of every cycle of a system, as a `records.Solver` of `Sketched` problems."""
 
+    compiler_options = RECURRENCES
+
     def init(self, problem: Sketched) -> _State:
         planar = problem.oscillating.located.planar
         zero, izero, no = jnp.zeros((), planar.lower.dtype), jnp.zeros((), jnp.int32), jnp.asarray(False)
         state = _State(
             index=izero,
             loops=izero,
-            final=no,
+            stage=izero,
             weak=no,
             start=zero,
             previous=zero,
@@ -107,7 +116,9 @@ class Refine:
         eps = float(jnp.finfo(planar.lower.dtype).eps)
         closed = trace(planar.field, (2,), dtype=planar.lower.dtype)
         section = state.section
-        tolerance = jnp.where(state.final, TOLERANCE[name][1], TOLERANCE[name][0])
+        final = state.stage == 2
+        rough, fair, fine = TOLERANCE[name]
+        tolerance = jnp.where(final, fine, jnp.where(state.stage == 1, fair, rough))
         tolerance = tolerance * jnp.where(state.weak, WEAK, 1.0)
         p, returned, end = travel(closed, state.probe, section, tolerance, STEPS_PER_ADVANCE, state.done)
         through0 = section.through(velocity(closed, *section.at(state.start))) * p.sense
@@ -115,8 +126,12 @@ class Refine:
         slope = through0 / jnp.where(returned, through1, 1.0) * jnp.exp(jnp.clip(p.integral[0], -700.0, 80.0))
         shift = end - state.start
         newton = shift / jnp.where(slope < 1.0, 1.0 - slope, 1.0)
-        still = jnp.abs(newton) < STANDSTILL[name] * section.length
-        over = returned & state.final
+        rest = jnp.abs(newton) / section.length
+        # a cycle that passes a saddle magnifies the tolerance: once more with the tight one
+        moved_on = jnp.abs(p.time - state.previous) > 0.1 * ILL[name] * p.time
+        settled = returned & final & (rest < STANDSTILL[name][1])
+        again_tight = settled & ~state.weak & moved_on
+        over = settled & ~again_tight
         error = (
             jnp.abs(p.time - state.previous)
             + DRIFT[name] * p.time
@@ -125,18 +140,22 @@ class Refine:
         )
         x, y = section.at(state.start)
         entries = (p.time, error, p.integral[0] * p.sense, x, y, *p.extent, jnp.ones_like(x))
-        entries, over, newton, still, slope = together((entries, over, newton, still, slope))
+        entries, over, again_tight, newton, rest, slope = together(
+            (entries, over, again_tight, newton, rest, slope)
+        )
         row = jnp.stack(entries)
         here = (jnp.arange(MAX_CYCLES) == state.index) & over
         # Newton's method has stood still or will not: the last loop, or give up
-        hopeless = (returned & ~state.final & (state.loops >= MAX_LOOPS)) | (p.steps >= MAX_STEPS)
+        hopeless = (returned & ~over & (state.loops >= MAX_LOOPS)) | (p.steps >= MAX_STEPS)
         hopeless |= returned & (slope >= 1.0)
-        start = jnp.where(returned & ~state.final, state.start + newton, state.start)
+        start = jnp.where(returned, state.start + newton, state.start)
+        further = returned & ((state.stage == 1) | ((state.stage == 0) & (rest < STANDSTILL[name][0])))
         again = Trajectory.start(section.at(start), p.sense, jnp.zeros_like(p.steps), extent=True)
         new = replace(
             state,
             loops=state.loops + returned.astype(state.loops.dtype),
-            final=state.final | (returned & still),
+            stage=jnp.where(again_tight, 1, state.stage + further.astype(state.stage.dtype)),
+            weak=state.weak | again_tight,
             start=start,
             previous=jnp.where(returned, p.time, state.previous),
             probe=choose(returned, again, p),
@@ -161,7 +180,7 @@ class Refine:
         return replace(
             state,
             loops=jnp.zeros_like(state.loops),
-            final=jnp.asarray(False),
+            stage=jnp.zeros_like(state.stage),
             weak=jnp.abs(log_multiplier) < cycle_search.CAREFUL,
             start=jnp.zeros_like(x),
             previous=jnp.zeros_like(x),
@@ -177,6 +196,12 @@ class Refine:
         neutral = jnp.any(used & (jnp.abs(log_multiplier) < NEUTRAL[name]))
         ill = jnp.any(used & (error > ILL[name] * period))
         long = jnp.any(used & (period > MAX_PERIOD))
+        # one cycle met twice and not recognised would be counted twice
+        size = jnp.maximum(x1 - x0, y1 - y0)
+        apart = jnp.zeros((MAX_CYCLES, MAX_CYCLES), size.dtype)
+        for bound in (x0, x1, y0, y1):
+            apart = jnp.maximum(apart, jnp.abs(bound[:, None] - bound[None, :]))
+        twins = (apart < TWINS[name] * size) & ~jnp.eye(MAX_CYCLES, dtype=bool)
         return LimitCycles(
             count=jnp.sum(used).astype(jnp.int32),
             period=period,
@@ -186,9 +211,10 @@ class Refine:
             point=jnp.stack([x, y], -1),
             lower=jnp.stack([x0, y0], -1),
             upper=jnp.stack([x1, y1], -1),
-            complete=~(sketches.unresolved | state.failed | long | ~state.done),
+            complete=~(sketches.unresolved | state.failed | long | jnp.any(twins) | ~state.done),
             near_bifurcation=sketches.near_bifurcation | neutral | ill,
             absence_proven=sketches.absent,
+            goal=sketches.goal,
         )
 
 

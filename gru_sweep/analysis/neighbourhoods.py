@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ..records import MAX_FIXED_POINTS
+from ..records import MAX_FIXED_POINTS, Kind
 from .arithmetic import Dual, Interval, as_interval, evaluate, lift, together, trace
 from .fixed_points import FixedPoints, Planar, stable, unstable
 
@@ -70,12 +70,21 @@ def _wanted(fixed: FixedPoints):
 
 
 class Certify:
-    """The search for the largest proven neighbourhoods, as a `records.Solver` of `Located` problems."""
+    """The search for the largest proven neighbourhoods, as a `records.Solver` of `Located` problems.
+
+    They are looked for where there may be cycles; with `saddles` also where there are saddles.
+    """
+
+    def __init__(self, saddles: bool = False):
+        self.saddles = saddles
 
     def init(self, problem: Located) -> _State:
         zero = jnp.zeros((), jnp.int32)
         size = jnp.zeros(MAX_FIXED_POINTS, problem.planar.lower.dtype)
-        return _State(zero, zero, size, ~needed(problem))
+        wanted = needed(problem)
+        if self.saddles:
+            wanted |= (problem.fixed.count >= 0) & jnp.any(problem.fixed.kind == Kind.SADDLE)
+        return _State(zero, zero, size, ~wanted)
 
     def advance(self, problem: Located, state: _State) -> _State:
         closed = trace(problem.planar.field, (2,), dtype=problem.planar.lower.dtype)

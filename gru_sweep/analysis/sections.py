@@ -29,6 +29,9 @@ EXTREMUM_STEPS = 2
 """Newton steps for the instant of an extremum: its value is right to the square of what they leave."""
 OPEN = 0.02
 """A section ends where n.f has fallen to this part of |f| at its origin."""
+NEAREST = 9
+"""n.f is looked at from 2^-NEAREST lengths on: a window open to one side only would miss every other
+return."""
 
 
 class Trajectory(eqx.Module):
@@ -105,7 +108,7 @@ def section_at(closed, x, y, sense) -> Section:
     tx, ty = -ny, nx
 
     def look(k, ends):
-        s = length * jnp.exp2(k.astype(length.dtype) - 3.0)
+        s = length * jnp.exp2(k.astype(length.dtype) - NEAREST)
         new = []
         for (end, is_open), sign in zip(ends, (-1.0, 1.0)):
             gx, gy = velocity(closed, x + sign * s * tx, y + sign * s * ty)
@@ -114,7 +117,7 @@ def section_at(closed, x, y, sense) -> Section:
         return together(tuple(new))
 
     closed_ends = ((jnp.zeros_like(length), jnp.asarray(True)),) * 2
-    (low, _), (high, _) = jax.lax.fori_loop(0, 7, look, closed_ends)
+    (low, _), (high, _) = jax.lax.fori_loop(0, NEAREST + 4, look, closed_ends)
     return Section(x, y, nx, ny, low, high, length)
 
 
@@ -124,8 +127,7 @@ def expand(closed, p: Trajectory, tolerance):
     (x, y), along = flow.coefficients(closed, (p.x, p.y), ORDER[name], divergence=True)
     x, y = ([v * p.sense if k % 2 else v for k, v in enumerate(c)] for c in (x, y))
     along = [v if k % 2 else v * p.sense for k, v in enumerate(along)]
-    speed = jnp.maximum(jnp.abs(x[1]), jnp.abs(y[1]))
-    return x, y, along, flow.step_size([x, y], jnp.maximum(tolerance * speed, FLOOR[name]))
+    return x, y, along, flow.step_size([x, y], tolerance, FLOOR[name])
 
 
 def moved(p: Trajectory, x, y, along, h) -> Trajectory:

@@ -1,12 +1,14 @@
-"""Choosing between states of a solver, and changing some of their fields."""
+"""States of a solver: choosing between them, changing some of their fields, running one to its end."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+
+from ..records import Solver
 
 T = TypeVar("T")
 
@@ -25,3 +27,9 @@ def replace(module: T, **changes) -> T:
         list(changes.values()),
         is_leaf=lambda x: x is None,
     )
+
+
+def run(solver: Solver, problem: Any) -> Any:
+    """The record of one problem."""
+    state = jax.lax.while_loop(lambda s: ~s.done, lambda s: solver.advance(problem, s), solver.init(problem))
+    return solver.finish(problem, state)

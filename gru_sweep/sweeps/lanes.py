@@ -28,8 +28,10 @@ WIDTH = 256
 batch do not run among many idle lanes. One width: a second one costs more in compiling than it saves."""
 REFILL = 0.25
 """Part of a pool that must be done before it is refilled."""
-OPTIONS: dict[str, dict[str, str | bool]] = {"cpu": {"xla_cpu_prefer_vector_width": "512"}}
-"""Compiler options by platform: the widest vectors there are (XLA's own choice is half of that)."""
+Options = dict[str, dict[str, str | bool]]
+OPTIONS: Options = {"cpu": {"xla_cpu_prefer_vector_width": "512"}}
+"""Compiler options by platform: the widest vectors there are (XLA's own choice is half of that). A solver
+may ask for more for its `advance`, by an attribute `compiler_options`."""
 
 
 class Pool:
@@ -56,9 +58,9 @@ class Pool:
         def lanes(tree):
             return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*x.shape[:-1], self.width), x.dtype), tree)
 
-        def job(key, function, *shapes, donate=()):
+        def job(key, function, *shapes, donate=(), options=None):
             def compile_():
-                self._programs[key] = _compiled(function, *shapes, donate=donate)
+                self._programs[key] = _compiled(function, *shapes, donate=donate, options=options)
 
             return compile_
 
@@ -66,11 +68,12 @@ class Pool:
             step = batched(self.solver.advance)
             return jax.lax.fori_loop(0, self.rounds, lambda _, s: step(problems, s), states)
 
+        deep = getattr(self.solver, "compiler_options", {})
         lane_problems, lane_states = lanes(problems), lanes(states)
         index = jax.ShapeDtypeStruct((self.width,), jnp.int32)
         return records, [
             job("init", batched(self.solver.init), problems),
-            job("advance", advance, lane_problems, lane_states, donate=(1,)),
+            job("advance", advance, lane_problems, lane_states, donate=(1,), options=deep),
             job("enter", _enter, problems, states, index),
             job("leave", _leave, states, lane_states, index, donate=(0,)),
             job("finish", batched(self.solver.finish), problems, states),
@@ -106,10 +109,11 @@ class Pool:
         return leave(states, lane_states, lanes)
 
 
-def _compiled(function, *shapes, donate=()):
+def _compiled(function, *shapes, donate=(), options: Options | None = None):
     """The program of `function` at these shapes."""
-    options = OPTIONS.get(jax.default_backend())
-    return jax.jit(function, donate_argnums=donate).lower(*shapes).compile(compiler_options=options)
+    platform = jax.default_backend()
+    chosen = OPTIONS.get(platform, {}) | (options or {}).get(platform, {})
+    return jax.jit(function, donate_argnums=donate).lower(*shapes).compile(compiler_options=chosen)
 
 
 def _enter(problems, states, index):

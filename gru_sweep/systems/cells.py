@@ -93,7 +93,13 @@ class GRU(eqx.Module):
 
     def gates(self, h: Float[Array, " d"], x: Float[Array, " p"] | None = None):
         """Update gate z, reset gate r and candidate state, each (d,); a gate without parts is 1/2."""
-        z = _gate(_affine(self.U_z, h, self.W_z, x, self.b_z))
+        z = _gate(self._into_update(h, x))
+        return z, *self._reset_and_candidate(h, x)
+
+    def _into_update(self, h, x):
+        return _affine(self.U_z, h, self.W_z, x, self.b_z)
+
+    def _reset_and_candidate(self, h, x):
         r = _gate(_affine(self.U_r, h, self.W_r, x, self.b_r))
         if self.reset == "before":
             inner = _affine(self.U_h, r * h, self.W_h, x, self.b_h)
@@ -101,12 +107,14 @@ class GRU(eqx.Module):
             inner = r * _affine(self.U_h, h, None, None, self.b_hn)
             outside = _affine(None, h, self.W_h, x, self.b_h)
             inner = inner if outside is None else inner + outside
-        return z, r, jnp.tanh(inner)
+        return r, jnp.tanh(inner)
 
     def __call__(self, h: Float[Array, " d"], x: Float[Array, " p"] | None = None) -> Float[Array, " d"]:
         """dh/dt at state `h` (Eq 7), per unit of time; `x` is a constant input."""
-        z, _, candidate = self.gates(h, x)
-        return (1 - z) * (candidate - h)
+        # 1 - sigma(v) = sigma(-v), which stays positive where a closed gate's z rounds to 1
+        inner = self._into_update(h, x)
+        opening = _gate(inner if inner is None else -inner)
+        return opening * (self._reset_and_candidate(h, x)[1] - h)
 
     def step(self, h: Float[Array, " d"], x: Float[Array, " p"] | None = None) -> Float[Array, " d"]:
         """The next state of the discrete GRU (Eq 4)."""

@@ -1,5 +1,6 @@
 """One vector field, many number systems: its jaxpr evaluated over scalars, duals, intervals and series."""
 
+from .fusion import RECURRENCES as RECURRENCES
 from .fusion import together as together
 from .interpreter import UnsupportedPrimitive as UnsupportedPrimitive
 from .interpreter import evaluate as evaluate

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gru_sweep import records
-from gru_sweep.analysis import portrait
+from gru_sweep.analysis import oscillation
 from gru_sweep.analysis.fixed_points import Planar
 from gru_sweep.records import Kind, Status
 from gru_sweep.sweeps.lanes import Chain
@@ -51,7 +51,7 @@ def eq9(gamma, sign, swapped) -> Planar:
 @functools.cache
 def chain(prepare, names: tuple[str, ...], precision: str, size: int, workers: int = 1) -> Chain:
     """The oscillation measure of a family, compiled once."""
-    stages = portrait.Stages()
+    stages = oscillation.Stages()
     return Chain(
         prepare,
         stages.solvers,
@@ -221,7 +221,7 @@ def test_the_columns_are_those_of_the_file():
 
 
 def test_settings_are_numbers_with_names():
-    settings = portrait.Stages.settings()
+    settings = oscillation.Stages.settings()
     assert len(settings) > 8
     assert all(isinstance(v, int | float) and v > 0 for v in settings.values())
     assert {"cycle_max_period", "fixed_points_max_boxes"} <= set(settings)

@@ -1,15 +1,15 @@
-"""The one door from a vector field to what is known of it: fixed points, then cycles, each stage a solver.
+"""The fast measure: every fixed point with its proof, every cycle, no separatrices.
 
-`OSCILLATION` is the fast measure: every fixed point with its proof, every cycle, no separatrices.
+Each stage is a solver; `portrait` goes further.
 """
 
 from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
-from ..records import Kind, Status, field
+from ..records import Kind, Numbers, Status, field
 from . import cycle_search, fixed_points, limit_cycles, neighbourhoods
 from .fixed_points import FixedPoints, Planar, stable, unstable
 from .limit_cycles import LimitCycles
@@ -18,38 +18,43 @@ from .limit_cycles import LimitCycles
 class Oscillation(eqx.Module):
     """What a sweep stores of one point: counts, the largest stable cycle, and every fixed point."""
 
-    status: Int[Array, ""] = field(long_name="what is known about this point", flags=Status, dtype="int8")
-    n_fixed_points: Int[Array, ""] = field(long_name="number of fixed points", dtype="int16")
-    n_sinks: Int[Array, ""] = field(long_name="number of stable fixed points", dtype="int16")
-    n_sources: Int[Array, ""] = field(
+    status: Int[Numbers, ""] = field(long_name="what is known about this point", flags=Status, dtype="int8")
+    n_fixed_points: Int[Numbers, ""] = field(long_name="number of fixed points", dtype="int16")
+    n_sinks: Int[Numbers, ""] = field(long_name="number of stable fixed points", dtype="int16")
+    n_sources: Int[Numbers, ""] = field(
         long_name="number of fixed points unstable in every direction", dtype="int16"
     )
-    n_saddles: Int[Array, ""] = field(long_name="number of saddles", dtype="int16")
-    n_stable_cycles: Int[Array, ""] = field(long_name="number of stable limit cycles", dtype="int16")
-    n_unstable_cycles: Int[Array, ""] = field(long_name="number of unstable limit cycles", dtype="int16")
-    index_sum: Int[Array, ""] = field(
+    n_saddles: Int[Numbers, ""] = field(long_name="number of saddles", dtype="int16")
+    n_stable_cycles: Int[Numbers, ""] = field(long_name="number of stable limit cycles", dtype="int16")
+    n_unstable_cycles: Int[Numbers, ""] = field(long_name="number of unstable limit cycles", dtype="int16")
+    index_sum: Int[Numbers, ""] = field(
         long_name="sum of the Poincare indices of the fixed points", dtype="int16"
     )
-    frequency: Float[Array, ""] = field(
+    frequency: Float[Numbers, ""] = field(
         long_name="frequency of the largest stable limit cycle", units="1/time"
     )
-    period: Float[Array, ""] = field(long_name="period of the largest stable limit cycle", units="time")
-    period_error: Float[Array, ""] = field(long_name="estimated error of the period", units="time")
-    log_multiplier: Float[Array, ""] = field(
+    period: Float[Numbers, ""] = field(long_name="period of the largest stable limit cycle", units="time")
+    period_error: Float[Numbers, ""] = field(long_name="estimated error of the period", units="time")
+    log_multiplier: Float[Numbers, ""] = field(
         long_name="logarithm of the non-trivial Floquet multiplier of that cycle"
     )
-    amplitude: Float[Array, " 2"] = field(long_name="peak to peak amplitude on that cycle", dims=("unit",))
-    fixed_point: Float[Array, "16 2"] = field(long_name="fixed points", dims=("slot", "unit"))
-    fixed_point_error: Float[Array, " 16"] = field(
+    amplitude: Float[Numbers, " 2"] = field(long_name="peak to peak amplitude on that cycle", dims=("unit",))
+    fixed_point: Float[Numbers, "16 2"] = field(long_name="fixed points", dims=("slot", "unit"))
+    fixed_point_error: Float[Numbers, " 16"] = field(
         long_name="proven bound on the error of a fixed point", dims=("slot",)
     )
-    eigenvalue: Float[Array, "16 2 2"] = field(
+    eigenvalue: Float[Numbers, "16 2 2"] = field(
         long_name="eigenvalues of the Jacobian (real, imaginary part)",
         units="1/time",
         dims=("slot", "eigenvalue_index", "re_im"),
     )
-    kind: Int[Array, " 16"] = field(long_name="kind of fixed point", dims=("slot",), flags=Kind, dtype="int8")
-    boxes: Int[Array, ""] = field(long_name="boxes tested to find all fixed points", dtype="int32")
+    kind: Int[Numbers, " 16"] = field(
+        long_name="kind of fixed point", dims=("slot",), flags=Kind, dtype="int8"
+    )
+    certified: Int[Numbers, ""] = field(
+        long_name="whether these are proven to be all fixed points (1) or not (0)", dtype="int8"
+    )
+    boxes: Int[Numbers, ""] = field(long_name="boxes tested to find all fixed points", dtype="int32")
 
 
 def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
@@ -96,8 +101,13 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
         fixed_point_error=fixed.error,
         eigenvalue=fixed.eigenvalue,
         kind=fixed.kind,
+        certified=fixed.certified.astype(jnp.int32),
         boxes=fixed.boxes,
     )
+
+
+LINKS = (neighbourhoods.Located, cycle_search.Oscillating, limit_cycles.Sketched)
+"""What each stage but the last hands to the next: its problem and its record."""
 
 
 class Stages:
@@ -110,11 +120,7 @@ class Stages:
             cycle_search.Search(),
             limit_cycles.Refine(),
         )
-        self.links = (
-            lambda planar, fixed: neighbourhoods.Located(planar, fixed),
-            lambda located, near: cycle_search.Oscillating(located, near),
-            lambda oscillating, sketches: limit_cycles.Sketched(oscillating, sketches),
-        )
+        self.links = LINKS
 
     @staticmethod
     def record(sketched, cycles: LimitCycles) -> Oscillation:
