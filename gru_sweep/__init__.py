@@ -12,18 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import plotting as plot
+    from .analysis.portrait import phase_portrait
+    from .analysis.topology import connection_graph
+    from .analysis.topology import label as topology_label
     from .records import InputError, Kind, Status
     from .studies import MEASURES, sweep
     from .sweeps.store import open_dataset as open
     from .systems.cells import GRU
     from .systems.families import FAMILIES
+    from .systems.weights import load as load_weights
 
 __version__ = "0.1.0"
 
 # public name -> (module, name in it; None for the module itself)
 _CONTENTS: dict[str, tuple[str, str | None]] = {
     "GRU": ("systems.cells", "GRU"),
+    "load_weights": ("systems.weights", "load"),
     "FAMILIES": ("systems.families", "FAMILIES"),
+    "phase_portrait": ("analysis.portrait", "phase_portrait"),
+    "topology_label": ("analysis.topology", "label"),
+    "connection_graph": ("analysis.topology", "connection_graph"),
     "MEASURES": ("studies", "MEASURES"),
     "sweep": ("studies", "sweep"),
     "open": ("sweeps.store", "open_dataset"),
@@ -33,7 +41,21 @@ _CONTENTS: dict[str, tuple[str, str | None]] = {
     "InputError": ("records", "InputError"),
 }
 
-__all__ = ["FAMILIES", "GRU", "MEASURES", "InputError", "Kind", "Status", "open", "plot", "sweep"]
+__all__ = [
+    "FAMILIES",
+    "GRU",
+    "MEASURES",
+    "InputError",
+    "Kind",
+    "Status",
+    "connection_graph",
+    "load_weights",
+    "open",
+    "phase_portrait",
+    "plot",
+    "sweep",
+    "topology_label",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -74,6 +74,12 @@ Config = Annotated[
     Path | None, Parameter(help="TOML file; its table named like the command serves for the flags.")
 ]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], help="No progress on standard error.")]
+Set = Annotated[list[str] | None, Parameter(name="--set", help="NAME=VALUE, a coordinate held fixed.")]
+Weights = Annotated[
+    Path | None, Parameter(help="A cell: .json, .npz, .h5 or .safetensors with U_h, U_z, U_r, b_z, b_r, b_h.")
+]
+Precision = Annotated[str, Parameter(help="float64 or float32.")]
+Seed = Annotated[int, Parameter(help="Seed of random families.")]
 
 
 @app.command(
@@ -87,20 +93,19 @@ def run(
         list[str] | None,
         Parameter(help="NAME=START:STOP:NUM, ends included, or NAME=log:START:STOP:NUM; once for each axis."),
     ] = None,
-    settings: Annotated[
-        list[str] | None, Parameter(name="--set", help="NAME=VALUE, a coordinate held fixed.")
-    ] = None,
+    settings: Set = None,
+    weights: Weights = None,
     out: Annotated[Path | None, Parameter(help="The HDF5 file to write.")] = None,
     measure: Annotated[str, Parameter(help="What is asked of every point.")] = "oscillation",
     resume: Annotated[
         bool, Parameter(help="Continue an interrupted run; start it where there is none.")
     ] = False,
     overwrite: Annotated[bool, Parameter(help="Replace an existing file.")] = False,
-    precision: Annotated[str, Parameter(help="float64 or float32.")] = "float64",
+    precision: Precision = "float64",
     engine: Annotated[str, Parameter(help="Who computes: local, this process.")] = "local",
     workers: Annotated[int, Parameter(help="Number of processes; the local engine has 1.")] = 1,
     chunk: Annotated[int | None, Parameter(help="Points computed and committed together.")] = None,
-    seed: Annotated[int, Parameter(help="Seed of random families.")] = 0,
+    seed: Seed = 0,
     plot: Annotated[Path | None, Parameter(help="Also draw the finished map: .png, .pdf or .svg.")] = None,
     as_json: Annotated[
         bool, Parameter(name="--json", help="Print one JSON object instead of a table.")
@@ -113,7 +118,9 @@ def run(
 ) -> None:
     """Sweep a family of networks over named axes and write one HDF5 file.
 
-    An axis that is not given has the family's default.
+    An axis that is not given has the family's default. The family `weights`
+    has none: its axes are entries of the cell in --weights, such as
+    'U_h[0,1]=-3:3:64', or a bias as a whole, such as b_r=-2:2:64.
     """
     from . import reports, studies
     from .progress import reporter
@@ -138,6 +145,7 @@ def run(
         precision=precision,
         chunk=chunk,
         seed=seed,
+        weights=weights,
         out=out,
         resume=resume,
         overwrite=overwrite,
@@ -149,14 +157,62 @@ def run(
         plotting.check(plot, plan.grid.shape)
         if plot.absolute() == out.absolute():
             raise InputError("--plot", "another file than --out", str(plot))
-    use_compilation_cache()
-    # Tracing makes many objects that stay: by default the collector would visit them hundreds of times.
-    gc.set_threshold(50_000, 20, 20)
+    _prepare_compiling()
     with _Stop() as stop:
         outcome = studies.execute(plan, None if quiet else reporter(), stop)
     if plot is not None:
         plotting.save(out, plot)
     print(json.dumps(dataclasses.asdict(outcome)) if as_json else reports.outcome(plan, outcome))
+
+
+@app.command(help_epilogue="Example: gru-sweep portrait --weights gru.json --json --out portrait.png")
+def portrait(
+    family: Annotated[str | None, Parameter(help="Which networks: see run --list.")] = None,
+    *,
+    settings: Set = None,
+    weights: Weights = None,
+    out: Annotated[Path | None, Parameter(help="Also draw it: .png, .pdf or .svg.")] = None,
+    precision: Precision = "float64",
+    seed: Seed = 0,
+    as_json: Annotated[
+        bool, Parameter(name="--json", help="Print one JSON object instead of tables.")
+    ] = False,
+    quiet: Quiet = False,
+    config: Config = None,
+) -> None:
+    """Print the phase portrait of one network: its fixed points, and with two
+    units its limit cycles and the label of its topology.
+
+    The network is one of a family, at its defaults but for --set, or the one in --weights.
+    What could not be decided is said in the status and the warnings; that is an answer, exit status 0.
+    """
+    import jax
+
+    from . import reports, studies
+    from .records import InputError, nearest
+
+    if family is None and weights is None:
+        raise InputError("FAMILY", f"--weights FILE or {nearest('', studies.FAMILIES)}", "nothing")
+    if precision not in studies.PRECISIONS:
+        raise InputError("precision", nearest(precision, studies.PRECISIONS), precision)
+    if out is not None:
+        from . import plotting
+
+        plotting.check(out, argument="--out")
+    with jax.enable_x64(precision == "float64"):
+        cell = studies.cell(family or "weights", _settings(settings or []), weights=weights, seed=seed)
+        if out is not None and cell.dimension != 2:
+            raise InputError("--out", "a cell of 2 units to draw", f"one of {cell.dimension}")
+        _prepare_compiling()
+        from .analysis.portrait import phase_portrait
+
+        found = phase_portrait(cell, precision=precision)
+        about = found.to_dict()
+        if out is not None:
+            plotting.save_portrait(found, out)
+    print(json.dumps(about, allow_nan=False) if as_json else reports.portrait(about))
+    if out is not None and not quiet:
+        print(f"wrote {out}", file=sys.stderr)
 
 
 @app.command(help_epilogue="Example: gru-sweep info hopf.h5")
@@ -249,6 +305,12 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _prepare_compiling() -> None:
+    use_compilation_cache()
+    # Tracing makes many objects that stay: by default the collector would visit them hundreds of times.
+    gc.set_threshold(50_000, 20, 20)
 
 
 class _Refused(Exception):

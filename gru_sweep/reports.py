@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
 
 if TYPE_CHECKING:
     from .studies import Measure, Outcome, Plan
@@ -27,6 +31,11 @@ def outcome(plan: Plan, result: Outcome) -> str:
     return "\n".join(lines)
 
 
+def portrait(about: Mapping[str, Any]) -> str:
+    """A phase portrait, given as its JSON object (`PhasePortrait.to_dict`), in tables."""
+    return "\n".join(_portrait(about))
+
+
 def contents(about: Mapping[str, Any]) -> str:
     """What `sweeps.store.describe` found, for reading."""
     return "\n".join(_contents(about))
@@ -37,11 +46,47 @@ def _catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) 
         yield f"{family.name}: {family.title}"
         yield f"  {family.equation}"
         for c in family.coordinates:
-            default = f"follows {c.default}" if isinstance(c.default, str) else f"{c.default:.9g}"
+            default = "of the file" if c.default is None else f"{c.default:.9g}"
+            default = default if c.follows is None else f"follows {c.follows}"
             swept = "" if c.axis is None else f", axis {c.axis[0]:.9g}:{c.axis[1]:.9g}:{c.axis[2]}"
             yield f"  {c.name} ({_named(c.long_name, c.units)}): default {default}{swept}"
     for measure in measures.values():
         yield f"--measure {measure.name}: {measure.title}"
+
+
+def _portrait(about: Mapping[str, Any]) -> Iterator[str]:
+    points, cycles = about["fixed_points"], about["limit_cycles"]
+    proof = "all fixed points proven" if about["certified"] else "not certified"
+    yield f"{about['dimension']} units: {about['status']}, {proof}, index sum {_number(about['index_sum'])}"
+    yield f"topology: {about['topology'] or 'not known'}"
+    yield _counted(len(points), "fixed point")
+    if points:
+        yield _table(
+            ("", "kind", "state", "eigenvalues", "residual"),
+            (
+                (str(i), _kind(p), _numbers(p["h"]), _complex(p["eigenvalues"]), _number(p["residual"]))
+                for i, p in enumerate(points)
+            ),
+        )
+    yield _counted(len(cycles), "limit cycle")
+    if cycles:
+        yield _table(
+            ("", "stability", "sense", "period", "frequency", "amplitude", "multipliers", "encloses"),
+            (
+                (
+                    str(i),
+                    ("stable" if c["stable"] else "unstable") + (", hidden" if c["hidden"] else ""),
+                    c["sense"] or "not known",
+                    _number(c["period"]),
+                    _number(c["frequency"]),
+                    _numbers(c["amplitude"]),
+                    _complex(c["floquet_multipliers"]),
+                    "not known" if c["encloses"] is None else " ".join(map(str, c["encloses"])),
+                )
+                for i, c in enumerate(cycles)
+            ),
+        )
+    yield from (f"warning: {text}" for text in about["warnings"])
 
 
 def _contents(about: Mapping[str, Any]) -> Iterator[str]:
@@ -69,5 +114,39 @@ def _contents(about: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {name:<{width}}{value}"
 
 
+def _kind(point: Mapping[str, Any]) -> str:
+    singularity = point.get("singularity")
+    return point["kind"] if singularity is None else f"{point['kind']} ({singularity})"
+
+
 def _named(long_name: str, units: str) -> str:
     return long_name if units in ("1", "") else f"{long_name} in {units}"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    table = Table(*head, box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for row in rows:
+        table.add_row(*row)
+    # Brackets are text here, not markup, and no line is folded: a reader may be another program.
+    paper = io.StringIO()
+    console = Console(file=paper, width=10_000, color_system=None, markup=False, highlight=False, emoji=False)
+    console.print(table)
+    return "\n".join(f"  {line.rstrip()}" for line in paper.getvalue().splitlines())
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def _number(value: float | int | None) -> str:
+    return "not known" if value is None else f"{value:.9g}"
+
+
+def _numbers(values: Iterable[float | None]) -> str:
+    return ", ".join(_number(value) for value in values)
+
+
+def _complex(pairs: Iterable[Sequence[float | None]]) -> str:
+    return ", ".join(
+        _number(re) if not im else "not known" if re is None else f"{re:.6g}{im:+.6g}i" for re, im in pairs
+    )

@@ -21,21 +21,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from . import __version__, provenance
-from .analysis import portrait
+from . import __version__, coordinates, provenance
+from .analysis import oscillation, portrait, topology
 from .analysis.fixed_points import Planar
+from .coordinates import Number
 from .progress import reporter
 from .records import Column, InputError, Status, nearest
 from .sweeps import store
 from .sweeps import sweep as sweeping
 from .sweeps.grid import Axis, Grid
 from .sweeps.lanes import Chain
+from .systems import weights as files
+from .systems.cells import GRU
 from .systems.families import FAMILIES, Family
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Number = float | int
+Weights = str | os.PathLike[str] | GRU
 PRECISIONS = ("float64", "float32")
 DEFAULT_CHUNK = 32768
 """Points computed and committed together: enough to fill the lanes, few enough to lose little by a crash."""
@@ -69,7 +72,9 @@ class Measure:
     title: str
     labeller: store.Labeller
     stages: Callable[[], Any]
-    """Makes the chain of solvers: `.solvers`, `.links`, `.record`, `.settings` (see `analysis.portrait`)."""
+    """Makes the chain: `.solvers`, `.links`, `.record`, `.settings` (see `analysis.oscillation.Stages`)."""
+    audit: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
+    """Checks of finished columns on the host, which may change status and check of a point."""
 
 
 def topology_label(counts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -98,7 +103,14 @@ MEASURES: dict[str, Measure] = {
             needs=("status", "n_sinks", "n_sources", "n_saddles", "n_stable_cycles"),
             function=topology_label,
         ),
+        stages=oscillation.Stages,
+    ),
+    "portrait": Measure(
+        name="portrait",
+        title="whole phase portraits: fixed points, cycles, separatrices, topology",
+        labeller=store.Labeller(name="topology", needs=topology.NEEDS, function=topology.labels),
         stages=portrait.Stages,
+        audit=portrait.audit,
     ),
 }
 
@@ -135,6 +147,7 @@ class Plan:
             "settings": self.settings(),
             "precision": self.precision,
             "seed": self.seed,
+            **self.family.origin(),
         }
 
 
@@ -162,6 +175,7 @@ def plan(
     precision: str = "float64",
     chunk: int | None = None,
     seed: int = 0,
+    weights: Weights | None = None,
     out: str | os.PathLike[str],
     resume: bool = False,
     overwrite: bool = False,
@@ -169,14 +183,14 @@ def plan(
 ) -> Plan:
     """Check a sweep of `family` over `axes` with the coordinates in `settings` held fixed.
 
-    A coordinate that is neither swept nor set takes its default axis if it has one, else its default
-    value. The dimensions keep the order in which `axes` come; a default axis stands before the first
-    of them that the family names later.
+    `weights`, a file or a cell of two units, is what the family `weights` is about; `seed` decides the draws
+    of `random`. A coordinate that is neither swept nor set takes its default axis if it has one, else its
+    default value. The dimensions keep the order in which `axes` come; a default axis stands before the
+    first of them that the family names later.
 
     Raises `InputError` for anything that would not run; nothing is written.
     """
-    if family not in FAMILIES:
-        raise InputError("family", nearest(str(family), FAMILIES), family)
+    _check_family(family)
     if measure not in MEASURES:
         raise InputError("measure", nearest(str(measure), MEASURES), measure)
     if precision not in PRECISIONS:
@@ -184,17 +198,22 @@ def plan(
     chunk = DEFAULT_CHUNK if chunk is None else chunk
     if isinstance(chunk, bool) or not isinstance(chunk, int | np.integer) or not 1 <= chunk <= MAX_CHUNK:
         raise InputError("chunk", f"a number of points from 1 to {MAX_CHUNK}", chunk)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise InputError("seed", "an integer from 0 to 2^63 - 1", seed)
+    _check_seed(seed)
     if resume and overwrite:
         raise InputError("resume", "either resume or overwrite", "both")
-    chosen = FAMILIES[family]
+    centre = _read_weights(weights)
+    if centre is not None and centre.dimension != 2:
+        raise InputError("--weights", "a cell of 2 units to sweep", f"one of {centre.dimension}")
+    chosen = FAMILIES[family].bound(centre, int(seed))
     given = list(axes.values() if isinstance(axes, Mapping) else axes)
     fixed = dict(settings or {})
-    _check_coordinates(chosen, given, fixed)
+    coordinates.check(chosen, given, fixed)
+    swept = coordinates.ordered(chosen, given, fixed)
+    largest = {one.name: np.max(np.abs(one.values)) for one in swept}
+    coordinates.check_precision({**chosen.complete(fixed), **largest}, precision)
     return Plan(
         family=chosen,
-        grid=Grid(tuple(_ordered(chosen, given, fixed))),
+        grid=Grid(tuple(swept)),
         fixed={name: float(value) for name, value in fixed.items()},
         measure=MEASURES[measure],
         precision=precision,
@@ -205,6 +224,31 @@ def plan(
         overwrite=overwrite,
         command=command if command is not None else f"gru_sweep.studies.plan({family!r})",
     )
+
+
+def cell(
+    family: str,
+    settings: Mapping[str, Number] | None = None,
+    *,
+    weights: Weights | None = None,
+    seed: int = 0,
+) -> GRU:
+    """The cell of `family` at one point, in JAX's current precision; what is not set has its default.
+
+    Cells of the families `weights` (of any size) and `random` have all their parts, zero where the file has
+    none, so that a program that takes one as its argument serves all of a size. Refuses what `plan` refuses.
+    """
+    _check_family(family)
+    _check_seed(seed)
+    fixed = dict(settings or {})
+    centre = _read_weights(weights)
+    chosen = FAMILIES[family].bound(centre, int(seed))
+    coordinates.check(chosen, [], fixed)
+    full = chosen.complete(fixed)
+    precision = jnp.result_type(float)
+    coordinates.check_precision(full, str(precision))
+    inputs = chosen.inputs({name: np.array([value], np.float64) for name, value in full.items()})
+    return chosen.build(**{name: value.astype(precision)[0] for name, value in inputs.items()})
 
 
 def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = None) -> Outcome:
@@ -245,23 +289,26 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(family: str, measure: str, precision: str, size: int) -> Chain:
-    """The compiled measure of a family at `size` points a call, kept for the next sweep of this process.
+def _programs(
+    build: Callable[..., GRU], names: tuple[str, ...], measure: str, precision: str, size: int
+) -> Chain:
+    """The compiled measure of built cells at `size` points a call, kept for the next sweep of this process.
 
-    Every coordinate is an input, so that one set of programs serves all axes and settings.
+    Everything that makes a cell is an input, so that one set of programs serves all axes, settings, weights
+    and seeds.
     """
-    chosen, stages = FAMILIES[family], MEASURES[measure].stages()
+    stages = MEASURES[measure].stages()
 
-    def prepare(**coordinates: Array) -> Planar:
-        side = jnp.ones(2, next(iter(coordinates.values())).dtype)
-        return Planar(chosen.build(**coordinates), -side, side)
+    def prepare(**inputs: Array) -> Planar:
+        side = jnp.ones(2, next(iter(inputs.values())).dtype)
+        return Planar(build(**inputs), -side, side)
 
     chain = Chain(
         prepare,
         stages.solvers,
         stages.links,
         stages.record,
-        names=[c.name for c in chosen.coordinates],
+        names=names,
         dtype=precision,
         size=size,
         workers=_workers(),
@@ -285,7 +332,8 @@ class Evaluator:
         # few sizes, so that small sweeps find their programs in the cache
         size = min(max(2 ** math.ceil(math.log2(points)), SMALLEST), max(plan.chunk, points))
         self._plan = plan
-        self._chain = _programs(plan.family.name, plan.measure.name, plan.precision, size)
+        family, measure = plan.family, plan.measure.name
+        self._chain = _programs(family.build, family.input_names, measure, plan.precision, size)
         self._chain.note = note or (lambda text: None)
         self._before = self._chain.compile_seconds, self._chain.compilations
         self.columns, self.settings = self._chain.columns, self._chain.settings
@@ -301,9 +349,13 @@ class Evaluator:
         return self._chain.compilations - self._before[1]
 
     def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        full = self._plan.family.complete({**self._plan.fixed, **coordinates})
+        family = self._plan.family
+        full = family.complete({**self._plan.fixed, **coordinates})
         n = len(next(iter(coordinates.values())))
-        return self._chain({name: np.broadcast_to(value, (n,)) for name, value in full.items()})
+        points = {name: np.broadcast_to(np.float64(value), (n,)) for name, value in full.items()}
+        columns = self._chain(family.inputs(points))
+        audit = self._plan.measure.audit
+        return columns if audit is None else audit(columns)
 
 
 def evaluator(plan: Plan, note: Callable[[str], None] | None = None) -> Evaluate:
@@ -319,19 +371,23 @@ def sweep(
     precision: str = "float64",
     chunk: int | None = None,
     seed: int = 0,
+    weights: Weights | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | sweeping.Progress = False,
-    **coordinates: Any,
+    **given: Any,
 ) -> xr.Dataset:
     """Sweep `family` and return the file as a Dataset; `out=None` keeps it in memory only.
 
-    A coordinate is a number (held fixed), a tuple `(start, stop, num)` (an inclusive linspace) or an
-    array or list of values. The Dataset's attributes also carry `points_per_second` and
+    `given` is coordinates: a number (held fixed), a tuple `(start, stop, num)` (an inclusive linspace) or an
+    array or list of values; one whose name is no word comes as `**{"U_h[0,1]": (-3, 3, 64)}`. `weights`, for
+    the family of that name, is a file or a cell. The Dataset's attributes also carry `points_per_second` and
     `compile_seconds` of this run. Refuses what `plan` refuses.
     """
-    axes, settings = _read_coordinates(coordinates)
-    shown = "".join(f", {name}={_shown(value)}" for name, value in coordinates.items())
+    axes, settings = coordinates.read(given)
+    shown = coordinates.shown(given)
+    if weights is not None:
+        shown += f", weights={'a GRU' if isinstance(weights, GRU) else repr(str(weights))}"
     options: dict[str, Any] = {
         "axes": axes,
         "settings": settings,
@@ -339,6 +395,7 @@ def sweep(
         "precision": precision,
         "chunk": chunk,
         "seed": seed,
+        "weights": weights,
         "resume": resume,
         "overwrite": overwrite,
         "command": f"gru_sweep.sweep({family!r}{shown}, measure={measure!r}, precision={precision!r})",
@@ -358,68 +415,22 @@ def sweep(
     return dataset
 
 
-def _check_coordinates(family: Family, axes: list[Axis], settings: dict[str, Number]) -> None:
-    known = [c.name for c in family.coordinates]
-    seen: set[str] = set()
-    for axis in axes:
-        if axis.name not in known:
-            raise InputError("axis", f"a coordinate of {family.name}: {nearest(axis.name, known)}", axis.name)
-        if axis.name in seen:
-            raise InputError("axis", "each axis once", f"{axis.name} twice")
-        seen.add(axis.name)
-    for name, value in settings.items():
-        if name not in known:
-            raise InputError("set", f"a coordinate of {family.name}: {nearest(name, known)}", name)
-        if name in seen:
-            raise InputError("set", "coordinates that are not axes", f"{name}, which is an axis too")
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-            raise InputError("set", f"a number for {name}", value)
-        if not math.isfinite(value):
-            raise InputError("set", f"a finite number for {name}", value)
+def _check_family(family: str) -> None:
+    if family not in FAMILIES:
+        raise InputError("family", nearest(str(family), FAMILIES), family)
 
 
-def _ordered(family: Family, given: list[Axis], fixed: dict[str, Number]) -> list[Axis]:
-    rank = {c.name: i for i, c in enumerate(family.coordinates)}
-    titles = {c.name: (c.long_name, c.units) for c in family.coordinates}
-    axes = [dataclasses.replace(a, long_name=titles[a.name][0], units=titles[a.name][1]) for a in given]
-    named = {axis.name for axis in given}
-    for c in family.coordinates:
-        if c.axis is None or c.name in fixed or c.name in named:
-            continue
-        start, stop, num = c.axis
-        later = (i for i, axis in enumerate(axes) if rank[axis.name] > rank[c.name])
-        axes.insert(next(later, len(axes)), Axis(c.name, np.linspace(start, stop, num), c.long_name, c.units))
-    return axes
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise InputError("seed", "an integer from 0 to 2^63 - 1", seed)
 
 
-def _read_coordinates(coordinates: dict[str, Any]) -> tuple[list[Axis], dict[str, Number]]:
-    axes: list[Axis] = []
-    settings: dict[str, Number] = {}
-    for name, value in coordinates.items():
-        if isinstance(value, tuple):
-            if len(value) != 3 or isinstance(value[2], bool) or not isinstance(value[2], int | np.integer):
-                raise InputError(name, "(start, stop, num) with an integer num, or an array", value)
-            start, stop, num = value
-            if num < 1:
-                raise InputError(name, "(start, stop, num) with num of at least 1", value)
-            if not (np.isreal(start) and np.isreal(stop) and math.isfinite(start) and math.isfinite(stop)):
-                raise InputError(name, "(start, stop, num) with finite bounds", value)
-            axes.append(Axis(name, np.linspace(start, stop, num)))
-        elif np.ndim(value) == 0:
-            settings[name] = value.item() if isinstance(value, np.ndarray | np.generic) else value
-        else:
-            try:
-                values = np.asarray(value, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise InputError(name, "an array of numbers", value) from None
-            axes.append(Axis(name, values))
-    return axes, settings
-
-
-def _shown(value: Any) -> str:
-    if np.ndim(value) == 0 or isinstance(value, tuple):
-        return repr(value)
-    return f"[{value[0]!r}, ... {len(value)} values]"
+def _read_weights(weights: Weights | None) -> GRU | None:
+    """The cell, in the precision that it was given or stored in."""
+    if weights is None or isinstance(weights, GRU):
+        return weights
+    with jax.enable_x64(True):
+        return files.load(weights)
 
 
 def _provenance(plan: Plan, evaluate: Evaluate) -> dict[str, Any]:
@@ -437,4 +448,5 @@ def _provenance(plan: Plan, evaluate: Evaluate) -> dict[str, Any]:
         "device": provenance.device(),
         "seed": plan.seed,
         "settings": json.dumps(plan.settings()),
+        **{name: json.dumps(value) for name, value in plan.family.origin().items()},
     }

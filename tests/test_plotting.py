@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
 from matplotlib.figure import Figure
 
 from gru_sweep import plotting
+from gru_sweep.plotting import labels
 from gru_sweep.records import InputError, Status
 
 
@@ -96,7 +97,7 @@ def test_angles_are_fractions_of_pi():
     ],
 )
 def test_fractions_of_pi(value, text):
-    assert plotting._in_pi(value) == text
+    assert labels.in_pi(value) == text
 
 
 def test_unresolved_points_are_hatched_on_their_pixel():

@@ -13,7 +13,22 @@ import gru_sweep as gs
 from gru_sweep import provenance, studies
 from gru_sweep.records import InputError
 from gru_sweep.sweeps.grid import Axis
+from gru_sweep.sweeps.sweep import Interrupted
 from stand_in import StuartLandau
+
+
+class FirstEntries(StuartLandau):
+    """The stand-in with alpha and beta from the cells that a family makes: U_h[0,1] and U_h[0,0]."""
+
+    def __call__(self, coordinates):
+        full = self.family.complete({**self.fixed, **coordinates})
+        n = len(next(iter(coordinates.values())))
+        inputs = self.family.inputs({name: np.broadcast_to(value, (n,)) for name, value in full.items()})
+        family, self.family = self.family, studies.FAMILIES["hopf"]
+        try:
+            return super().__call__({"alpha": inputs["U_h[0,1]"], "beta": inputs["U_h[0,0]"]})
+        finally:
+            self.family = family
 
 
 @pytest.fixture(autouse=True)
@@ -224,3 +239,107 @@ def test_provenance_is_of_this_checkout_or_unknown(tmp_path, monkeypatch):
     assert provenance.commit() == "unknown"
     assert provenance.machine_kind() == provenance.machine_kind()
     assert "/" not in provenance.machine_kind()
+
+
+@pytest.fixture
+def gru(tmp_path, monkeypatch):
+    """A weights file, and a measure that takes its cells."""
+    monkeypatch.setattr(studies, "evaluator", FirstEntries)
+    path = tmp_path / "gru.json"
+    path.write_text('{"U_h": [[3, -1], [1, 2]], "b_r": [0.5, -0.5]}')
+    return path
+
+
+def test_a_sweep_around_weights_keeps_what_it_is_around(gru):
+    ds = gs.sweep("weights", weights=gru, **{"U_h[0,1]": (-2, 1, 4), "b_r": [0.0, 1.0]})
+    assert ds.frequency.dims == ("U_h[0,1]", "b_r")
+    np.testing.assert_allclose(ds.frequency.sel({"U_h[0,1]": -2}), 3 / (2 * np.pi))
+    assert ds["U_h[0,1]"].attrs["long_name"] == "recurrent weight"
+    kept = json.loads(ds.attrs["weights"])
+    assert kept["U_h"] == [[3, -1], [1, 2]]
+    assert (kept["b_r"], kept["b_h"], kept["reset"]) == ([0.5, -0.5], [0, 0], "before")
+    settings = json.loads(ds.attrs["settings"])
+    assert (settings["U_h[0,0]"], settings["b_r[0]"], settings["U_z[0,0]"]) == (3, "b_r", 0)
+    assert "**{'U_h[0,1]': (-2, 1, 4)}" in ds.attrs["command"]
+    assert f"weights={str(gru)!r}" in ds.attrs["command"]
+    again = gs.sweep(
+        "weights", weights=gs.GRU(**{k: kept[k] for k in ("U_h", "b_r")}), **{"U_h[0,1]": (-2, 1, 4)}
+    )
+    np.testing.assert_array_equal(again.frequency, ds.frequency.isel(b_r=0))
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("switch", [True, False])
+def test_weights_keep_their_digits_whatever_the_global_switch(gru, precision, switch):
+    gru.write_text('{"U_h": [[0.1, 0], [0, 0]]}')
+    with jax.enable_x64(switch):
+        plan = studies.plan("weights", weights=gru, axes=[axis("b_h[0]")], precision=precision, out="x.h5")
+    assert plan.settings()["U_h[0,0]"] == 0.1
+    assert plan.fingerprint()["weights"]["U_h"] == [[0.1, 0], [0, 0]]
+
+
+def test_other_weights_do_not_continue_a_file(gru, tmp_path, monkeypatch):
+    class Broken(FirstEntries):
+        def __call__(self, coordinates):
+            if 2.0 in coordinates["U_h[0,1]"]:
+                raise KeyboardInterrupt
+            return super().__call__(coordinates)
+
+    def plan(**changes):
+        given = {"axes": [axis("U_h[0,1]", 9)], "weights": gru, "chunk": 3, "out": tmp_path / "x.h5"}
+        return studies.plan("weights", **given | changes)
+
+    monkeypatch.setattr(studies, "evaluator", Broken)
+    with pytest.raises(Interrupted):
+        studies.execute(plan())
+    monkeypatch.setattr(studies, "evaluator", FirstEntries)
+    text = gru.read_text()
+    gru.write_text(text.replace("-0.5", "-0.25"))
+    with pytest.raises(InputError, match=r"--resume: .*b_r\[1\] = -0\.25, got settings\.b_r\[1\] = -0\.5"):
+        studies.execute(plan(resume=True))
+    gru.write_text(text.replace("-1", "-7"))  # an entry that is swept, and so in no setting
+    with pytest.raises(InputError, match=r"--resume: .*weights"):
+        studies.execute(plan(resume=True))
+    gru.write_text(text.replace("}", ', "U_z": [[0, 0], [0, 0]]}'))
+    assert studies.execute(plan(resume=True)).computed == 3
+
+
+def test_draws_do_not_depend_on_the_chunk(monkeypatch):
+    monkeypatch.setattr(studies, "evaluator", FirstEntries)
+    whole = gs.sweep("random", index=(0, 99, 100), seed=5)
+    parts = gs.sweep("random", index=(0, 99, 100), seed=5, chunk=7)
+    np.testing.assert_array_equal(whole.frequency, parts.frequency)
+    backwards = gs.sweep("random", index=(99, 0, 100), scale=[8.0], seed=5)
+    np.testing.assert_array_equal(whole.frequency, backwards.frequency[::-1, 0])
+    other = gs.sweep("random", index=(0, 99, 100), seed=6)
+    assert not whole.frequency.equals(other.frequency)
+    assert whole.attrs["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "message"),
+    [
+        ("weights", {"U_h[0,1]": (0, 1, 3)}, "--weights: expected a file"),
+        ("hopf", {"weights": "gru.json"}, "--weights: "),
+        ("weights", {"weights": 3}, "--weights: expected a path"),
+        ("random", {"index": (0, 1, 3)}, "axis: expected integers from 0 to 4294967295 for index, got 0.5"),
+        ("random", {"index": -1}, "set: expected integers .* got -1"),
+    ],
+)
+def test_what_a_family_lacks_or_does_not_want_is_refused(gru, monkeypatch, family, given, message):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    monkeypatch.chdir(gru.parent)
+    with pytest.raises(InputError, match=message):
+        gs.sweep(family, **given)
+
+
+def test_weights_need_an_axis_two_units_and_a_precision_that_holds_them(gru):
+    with pytest.raises(InputError, match=r"axis: expected at least one, .*U_h\[0,1\].*got none"):
+        gs.sweep("weights", weights=gru)
+    with pytest.raises(InputError, match="--weights: expected a cell of 2 units to sweep, got one of 3"):
+        gs.sweep("weights", weights=gs.GRU(U_h=np.eye(3)), b_r=(0, 1, 3))
+    gru.write_text('{"U_h": [[1e39, 0], [0, 0]]}')
+    with pytest.raises(InputError, match=r"precision: .*U_h\[0,0\] = 1e\+39, got float32"):
+        gs.sweep("weights", weights=gru, b_r=(0, 1, 3), precision="float32")
+    with pytest.raises(InputError, match=r"precision: .*beta = 1e"):
+        gs.sweep("hopf", beta=(1, 1e40, 3), precision="float32")

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -23,37 +20,18 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+from matplotlib.ticker import FuncFormatter
 
-from .records import InputError, Status, nearest
-from .sweeps.store import open_dataset
+from ..records import InputError, Status, nearest
+from ..sweeps.store import open_dataset
+from .canvas import DPI, check, check_shape, figure_of, one_axes
+from .labels import dress, number, symbol, title, words
 
-ENDINGS = (".png", ".pdf", ".svg")
 MAX_PANELS = 9
-_DPI = 200
 _UNRESOLVED = (Status.UNRESOLVED, Status.FAILED)
-_GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "lambda", "mu", "sigma", "tau", "theta", "omega"}
 _TOPOLOGY = ("topology", "n_fixed_points", "n_stable_cycles")
 
 Data = xr.Dataset | xr.DataArray | str | os.PathLike[str]
-
-
-def check(path: str | os.PathLike[str], shape: Sequence[int] | None = None, argument: str = "--plot") -> None:
-    """Refuse a picture that could not be written, or of a grid of that `shape` that could not be drawn.
-
-    `argument` is who is to blame.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(argument, f"a file name ending in {', '.join(ENDINGS)}", str(path))
-    if not path.parent.is_dir():
-        raise InputError(argument, "a file in an existing folder", str(path))
-    if path.is_dir():
-        raise InputError(argument, "a file", f"the folder {path}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise InputError(argument, "a file that can be written", str(path))
-    if shape is not None:
-        _check_shape(shape, argument)
 
 
 def save(data: Data, path: str | os.PathLike[str], variable: str = "frequency") -> None:
@@ -61,7 +39,7 @@ def save(data: Data, path: str | os.PathLike[str], variable: str = "frequency") 
     check(path, argument="path")
     figure = Figure(layout="constrained")
     heatmap(data, variable, ax=figure)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=DPI)
 
 
 def heatmap(
@@ -88,14 +66,14 @@ def heatmap(
     """
     values, codes, unresolved = _pick(data, variable, curves)
     order = [dim for dim in values.dims if dim in values.coords]
-    _check_shape(values.shape, "data")
+    check_shape(values.shape, "data")
     values = values.sortby(order).squeeze()
     codes, unresolved = (None if one is None else one.sortby(order).squeeze() for one in (codes, unresolved))
     paint = _Paint(values, cmap, vmin, vmax)
     if values.ndim == 1:
-        return _line(_one_axes(ax), values, codes, unresolved)
+        return _line(one_axes(ax), values, codes, unresolved)
     if values.ndim == 2:
-        axes = _one_axes(ax)
+        axes = one_axes(ax)
         axes.figure.colorbar(_map(axes, values, codes, unresolved, paint), ax=axes, **paint.bar())
         return axes
     return _multiples(ax, values, codes, unresolved, paint)
@@ -105,7 +83,7 @@ class _Paint:
     """How values become colours: one scale for a whole figure, discrete for flags and counts."""
 
     def __init__(self, values: xr.DataArray, cmap: str | Colormap, vmin: float | None, vmax: float | None):
-        self.label = _title(values)
+        self.label = title(values)
         self.discrete = values.dtype.kind in "iu"
         scale = mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
         data = values.values
@@ -116,7 +94,7 @@ class _Paint:
             picked = colours(np.arange(n) % colours.N if colours.N <= 20 else np.linspace(0, 1, n))
             self.cmap: Colormap = ListedColormap(picked)
             self.norm: Normalize = BoundaryNorm(np.arange(n + 1) - 0.5, n)
-            self.words = _words(values, self.levels)
+            self.words = words(values, self.levels)
         else:
             self.cmap = scale
             finite = data[np.isfinite(data)]
@@ -167,25 +145,6 @@ def _pick(
     return values, codes, unresolved
 
 
-def _check_shape(shape: Sequence[int], argument: str) -> None:
-    axes = sum(size > 1 for size in shape)
-    if not 1 <= axes <= 3:
-        raise InputError(argument, "a sweep with one to three axes of more than one value", f"{axes}")
-
-
-def _one_axes(ax: Axes | Figure | SubFigure | None) -> Axes:
-    return ax if isinstance(ax, Axes) else _figure(ax).subplots()
-
-
-def _figure(ax: Figure | SubFigure | None) -> Figure | SubFigure:
-    if ax is not None:
-        return ax
-    # pyplot shows the figure in notebooks; it is imported only for a caller who wants that.
-    import matplotlib.pyplot as plt
-
-    return plt.figure(layout="constrained")
-
-
 def _map(axes: Axes, values: xr.DataArray, codes: Any, unresolved: Any, paint: _Paint) -> Any:
     x, y = (values[dim] for dim in values.dims)
     mesh = axes.pcolormesh(
@@ -197,8 +156,8 @@ def _map(axes: Axes, values: xr.DataArray, codes: Any, unresolved: Any, paint: _
         norm=paint.norm,
         rasterized=True,
     )
-    _dress(axes.xaxis, x)
-    _dress(axes.yaxis, y)
+    dress(axes.xaxis, x)
+    dress(axes.yaxis, y)
     xe, ye = _edges(x.values), _edges(y.values)
     if unresolved is not None and unresolved.values.any():
         axes.add_collection(
@@ -237,9 +196,9 @@ def _line(axes: Axes, values: xr.DataArray, codes: Any, unresolved: Any) -> Axes
         c = codes.values
         for i in np.flatnonzero((c[1:] != c[:-1]) & (c[1:] >= 0) & (c[:-1] >= 0)):
             axes.axvline(edges[i + 1], color="black", linewidth=0.7)
-    _dress(axes.xaxis, x)
+    dress(axes.xaxis, x)
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylabel(_title(values))
+    axes.set_ylabel(title(values))
     return axes
 
 
@@ -255,7 +214,7 @@ def _multiples(ax: Any, values: xr.DataArray, codes: Any, unresolved: Any, paint
     shown = np.unique(np.linspace(0, size - 1, min(size, MAX_PANELS)).round().astype(int))
     columns = math.ceil(math.sqrt(len(shown)))
     rows = math.ceil(len(shown) / columns)
-    figure = _figure(ax)
+    figure = figure_of(ax)
     if isinstance(figure, Figure):
         figure.set_size_inches(3.0 * columns + 1.0, 2.5 * rows + 0.5)
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).reshape(-1)
@@ -263,7 +222,7 @@ def _multiples(ax: Any, values: xr.DataArray, codes: Any, unresolved: Any, paint
         c, u = (None if one is None else one.isel({third: i}) for one in (codes, unresolved))
         mesh = _map(panel, values.isel({third: i}), c, u, paint)
         coordinate = values[third]
-        panel.set_title(f"{_symbol(third)} = {_number(coordinate, float(coordinate[i]))}", fontsize="medium")
+        panel.set_title(f"{symbol(third)} = {number(coordinate, float(coordinate[i]))}", fontsize="medium")
         panel.label_outer()
     for empty in panels[len(shown) :]:
         empty.set_visible(False)
@@ -298,68 +257,3 @@ def _borders(codes: np.ndarray, xe: np.ndarray, ye: np.ndarray) -> np.ndarray:
     i, j = np.nonzero((codes[:, 1:] != codes[:, :-1]) & (codes[:, 1:] >= 0) & (codes[:, :-1] >= 0))
     level = np.stack([xe[i], ye[j + 1], xe[i + 1], ye[j + 1]], axis=-1)
     return np.concatenate([upright, level]).reshape(-1, 2, 2)
-
-
-def _dress(axis: Any, coordinate: xr.DataArray) -> None:
-    """Label an axis and choose its scale and ticks."""
-    x = coordinate.values
-    if _is_angle(coordinate) and (span := x[-1] - x[0]) > 0:
-        step = math.pi * 2.0 ** math.floor(math.log2(span / math.pi / 3))
-        axis.set_major_locator(MultipleLocator(step) if step >= math.pi / 64 else MaxNLocator(5))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: _in_pi(value)))
-    elif _is_geometric(x):
-        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_label_text(_title(coordinate))
-
-
-def _is_angle(coordinate: xr.DataArray) -> bool:
-    return coordinate.attrs.get("units") in ("radian", "radians", "rad")
-
-
-def _is_geometric(x: np.ndarray) -> bool:
-    if x.size < 3 or (x <= 0).any() or np.allclose(np.diff(x), x[1] - x[0]):
-        return False
-    return np.allclose(np.diff(np.log(x)), math.log(x[1] / x[0]))
-
-
-def _in_pi(value: float) -> str:
-    """An angle as a fraction of pi with a small denominator, else as a decimal multiple."""
-    part = Fraction(value / math.pi).limit_denominator(64)
-    if abs(part * math.pi - value) > 1e-6:
-        return rf"${value / math.pi:.4g}\,\pi$"
-    if part == 0:
-        return "$0$"
-    top = {1: "", -1: "-"}.get(part.numerator, str(part.numerator))
-    return rf"${top}\pi$" if part.denominator == 1 else rf"${top}\pi/{part.denominator}$"
-
-
-def _number(coordinate: xr.DataArray, value: float) -> str:
-    return _in_pi(value) if _is_angle(coordinate) else f"{value:.4g}"
-
-
-def _symbol(name: Any) -> str:
-    return rf"$\{name}$" if name in _GREEK else str(name)
-
-
-def _title(variable: xr.DataArray) -> str:
-    """`rotation angle α (radian)`: long name, symbol of a coordinate, unit."""
-    long_name = str(variable.attrs.get("long_name") or variable.name or "")
-    parts = [long_name]
-    if variable.name in variable.dims and long_name != variable.name:
-        parts.append(_symbol(variable.name))
-    units = variable.attrs.get("units", "1")
-    return " ".join(parts) + (f" ({units})" if units not in ("1", "") else "")
-
-
-def _words(values: xr.DataArray, levels: np.ndarray) -> list[str]:
-    """What each level of a flag means; the number itself for a count."""
-    flags = np.atleast_1d(values.attrs.get("flag_values", []))
-    meanings = str(values.attrs.get("flag_meanings", "")).split()
-    table = dict(zip(flags.tolist(), meanings, strict=False))
-    return [_short(table.get(level, str(level))) for level in levels.tolist()]
-
-
-def _short(word: str) -> str:
-    """A flag's meaning for a colour bar: a topology's counts one below the other, those of 0 left out."""
-    parts = [part for part in word.split(",") if not part.endswith(":0")]
-    return "\n".join(parts or [word]).replace("_", " ").replace(":", ": ")

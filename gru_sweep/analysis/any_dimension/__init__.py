@@ -1,0 +1,4 @@
+"""Fixed points in any dimension: all, with proofs, for a few units; what many starts find beyond."""
+
+from .record import FixedPointsOfAnyDimension as FixedPointsOfAnyDimension
+from .search import fixed_points as fixed_points
