@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -125,26 +125,50 @@ class Portrait:
         return tuple(c for c in self.cycles if c.stable)
 
 
-def _kind(e: tuple[complex, complex]) -> str:
+def _eigenvalues(jac: tuple[float, float, float, float]) -> tuple[complex, complex]:
+    """Of a 2 x 2 matrix by rows; a small real one without cancellation."""
+    a, b, c, d = jac
+    mean, disc = (a + d) / 2, ((a - d) / 2) ** 2 + b * c
+    if disc < 0:
+        return complex(mean, -math.sqrt(-disc)), complex(mean, math.sqrt(-disc))
+    large = mean + math.copysign(math.sqrt(disc), mean)
+    small = (a * d - b * c) / large if large else 0.0
+    return tuple(sorted((complex(large), complex(small)), key=lambda e: e.real))
+
+
+def _kind(e: tuple[complex, complex], jac: tuple[float, float, float, float]) -> str:
+    a, b, c, d = jac
+    det, trace = a * d - b * c, a + d
+    # what rounding leaves of the determinant and of the trace decides nothing
+    if abs(det) < 1e-13 * (abs(a * d) + abs(b * c)):
+        return "degenerate"
+    if det > 0 and abs(trace) < 2e-13 * max(abs(a), abs(d), abs(e[0])):
+        return "degenerate"
     if e[0].imag == 0 and e[0].real * e[1].real < 0:
         return "saddle"
-    if any(abs(x.real) < 1e-13 for x in e):
-        return "degenerate"
     return ("stable " if e[0].real < 0 else "unstable ") + ("focus" if e[0].imag else "node")
 
 
-def fixed_points(gru: PlanarGRU, cells: int = 400, levels: int = 5) -> tuple[FixedPoint, ...]:
+def fixed_points(gru: PlanarGRU, cells: int = 100, levels: int = 6) -> tuple[FixedPoint, ...]:
     """Every fixed point in [-1, 1]^2. Raises ArithmeticError where the indices do not add up to +1."""
-    at = gru.evaluator()
+    # the update gate moves no fixed point; a closed one only hides them from Newton's method
+    at = replace(gru, U_z=np.zeros((2, 2)), b_z=np.zeros(2)).evaluator()
     h, r = np.abs(gru.U_h), np.abs(gru.U_r)
-    # |h| <= 1 and sigma' <= 1/4 bound the gradient of tanh(U_h (r o h) + b_h) - h in the maximum norm.
-    slope = (h + h @ r / 4).sum(1) + 1
+    # |h| <= 1 and sigma' <= 1/4 bound the gradient of U_h (r o h) + b_h in the maximum norm.
+    steepest = (h + h @ r / 4).sum(1)
+
+    def near_zero(residual, h, steepest, half):
+        """Whether tanh(..) - h, at a cell's centre h, may vanish in the cell."""
+        reached = np.arctanh(np.minimum(np.abs(residual + h), 1 - 1e-15)) - steepest * half
+        slope = steepest * (1 - np.tanh(np.maximum(reached, 0)) ** 2) + 1
+        return np.abs(residual) <= slope * half + 1e-14
+
     half = 1.0 / cells
     line = -1 + half * (2 * np.arange(cells) + 1)
     x, y = (v.ravel() for v in np.meshgrid(line, line))
     for level in range(levels):
         _, _, (e, f) = at(x, y)
-        keep = (np.abs(e) <= slope[0] * half) & (np.abs(f) <= slope[1] * half)
+        keep = near_zero(e, x, steepest[0], half) & near_zero(f, y, steepest[1], half)
         x, y = x[keep], y[keep]
         if level < levels - 1 and x.size < 200_000:
             half /= 4
@@ -158,17 +182,15 @@ def fixed_points(gru: PlanarGRU, cells: int = 400, levels: int = 5) -> tuple[Fix
         x = x - np.clip((d * f - b * g) / det, -0.1, 0.1)
         y = y - np.clip((a * g - c * f) / det, -0.1, 0.1)
     _, _, (e, f) = at(x, y)
-    good = (np.abs(e) + np.abs(f) < 1e-13) & (np.maximum(np.abs(x), np.abs(y)) <= 1)
+    good = (np.abs(e) + np.abs(f) < 1e-13) & (np.maximum(np.abs(x), np.abs(y)) <= 1 + 1e-14)
     found: list[FixedPoint] = []
     for px, py in sorted({(round(u, 14), round(v, 14)) for u, v in zip(x[good], y[good], strict=True)}):
         # Newton scatters a root by rounding / smallest eigenvalue: only near a fold more than 1e-8.
         if any(math.dist((px, py), p.h) < 1e-7 for p in found):
             continue
-        _, (a, b, c, d), _ = gru.evaluator(math)(px, py)
-        mean, disc = (a + d) / 2, ((a - d) / 2) ** 2 + b * c
-        root = math.sqrt(disc) if disc >= 0 else 1j * math.sqrt(-disc)
-        pair = (complex(mean - root), complex(mean + root))
-        found.append(FixedPoint((float(px), float(py)), pair, _kind(pair)))
+        _, jac, _ = gru.evaluator(math)(px, py)
+        pair = _eigenvalues(jac)
+        found.append(FixedPoint((float(px), float(py)), pair, _kind(pair, jac)))
     if (total := sum(-1 if p.saddle else 1 for p in found)) != 1:
         raise ArithmeticError(f"the indices of {len(found)} fixed points add up to {total}, not 1")
     return tuple(found)
