@@ -3,7 +3,9 @@
 A stand-in for the measure keeps these tests quick.
 """
 
+import contextlib
 import errno
+import io
 import json
 import os
 import re
@@ -19,7 +21,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gru_sweep import cli, progress, studies
+from gru_sweep import cli, plotting, progress, studies
+from gru_sweep.analysis import portrait
 from gru_sweep.sweeps import compiling, store
 from gru_sweep.sweeps.lanes import Chain
 from stand_in import StuartLandau
@@ -163,6 +166,36 @@ BAD = {
     "plot missing": (["plot", "none.h5", "--out", "x.png"], r"none\.h5"),
     "plot no out": (["plot", "none.h5"], r"--out"),
     "config missing": (["run", "--config", "none.toml"], r"--config: .*none\.toml"),
+    "no weights": (["run", "weights", "--axis", "b_r=0:1:3", "--out", "x.h5"], r"--weights: expected a file"),
+    "weights missing": (
+        ["run", "weights", "--weights", "none.json", "--axis", "b_r=0:1:3", "--out", "x.h5"],
+        r"--weights: expected a file, got none\.json, which does not exist",
+    ),
+    "weights unwanted": (["run", "hopf", "--weights", "g.json", "--out", "x.h5"], r"--weights: .*g\.json"),
+    "index": (
+        ["run", "random", "--axis", "index=0:1:3", "--out", "x.h5"],
+        r"--axis: expected integers .*0\.5",
+    ),
+    "scale": (
+        ["run", "random", "--set", "scale=-1", "--out", "x.h5"],
+        r"--set: .*from 0 to 1000000 for scale",
+    ),
+    "portrait of nothing": (["portrait"], r"FAMILY: expected --weights FILE or one of hopf, .*got nothing"),
+    "portrait family": (["portrait", "hofp"], r"family: .*'hopf'"),
+    "portrait weights": (["portrait", "weights"], r"--weights: expected a file"),
+    "portrait missing": (["portrait", "--weights", "none.npz"], r"--weights: .*none\.npz"),
+    "portrait pickle": (["portrait", "--weights", "gru.pt"], r"--weights: .*a pickle is a program"),
+    "portrait set": (["portrait", "hopf", "--set", "alhpa=1"], r"--set: .*'alpha'"),
+    "portrait set nan": (["portrait", "hopf", "--set", "s=nan"], r"--set: .*finite"),
+    "portrait seed": (["portrait", "random", "--seed", "-1"], r"--seed: .*got -1"),
+    "portrait precision": (["portrait", "hopf", "--precision", "float16"], r"--precision: .*float16"),
+    "portrait range": (
+        ["portrait", "hopf", "--set", "beta=1e39", "--precision", "float32"],
+        r"--precision: .*beta = 1e\+39",
+    ),
+    "portrait out": (["portrait", "hopf", "--out", "x.jpg"], r"--out: .*\.png.*got x\.jpg"),
+    "portrait out folder": (["portrait", "hopf", "--out", "no/x.png"], r"--out: .*folder"),
+    "portrait flag": (["portrait", "hopf", "--wieghts", "g.json"], r"--wieghts.*--weights"),
 }
 
 
@@ -501,3 +534,262 @@ def test_what_is_refused_is_refused_before_anything_is_compiled(monkeypatch, cap
         assert compiling.count() == before
         assert capsys.readouterr().err.count("\n") == 1
     assert compiled == []
+
+
+WEIGHTS = '{"U_h": [[3, -1], [1, 2]], "b_r": [0.5, -0.5]}'
+
+
+def test_run_takes_weights_and_any_entry_as_an_axis(gru_sweep, tmp_path, monkeypatch):
+    (tmp_path / "g.json").write_text(WEIGHTS)
+    plans = []
+
+    def execute(plan, *_):
+        plans.append(plan)
+        return studies.Outcome(str(plan.out), plan.grid.size, 0, 1.0, 0.0, 0.0, 0, "none", {})
+
+    monkeypatch.setattr(studies, "execute", execute)
+    arguments = ["run", "weights", "--weights", "g.json", "--axis", "U_h[0,1]=-3:3:64", "--set", "b_h=0.5"]
+    status, out, err = gru_sweep(*arguments, "--axis", "b_r[0]=log:1:100:3", "--out", "x.h5")
+    assert (status, err) == (0, "")
+    assert "192 points (U_h[0,1] 64 x b_r[0] 3)" in out
+    (tmp_path / "r.toml").write_text(
+        '[run]\nfamily = "weights"\nweights = "g.json"\naxis = ["b_r=0:1:5"]\nout = "y.h5"\n'
+    )
+    assert gru_sweep("run", "--config", "r.toml")[0] == 0
+    first, second = plans
+    assert first.settings()["b_h[1]"] == 0.5
+    assert first.settings()["U_h[0,0]"] == 3
+    assert second.grid.names == ("b_r",)
+
+
+def test_list_prints_what_a_file_and_a_seed_give(gru_sweep):
+    _, out, _ = gru_sweep("run", "--list")
+    for word in (
+        "weights: ",
+        "U_h[i,j] (recurrent weight): default of the file",
+        "b_r[i] ",
+        "b_r (reset gate bias, all units)",
+        "random: ",
+        "index (number of the draw): default 0, axis 0:255:256",
+        "scale (",
+    ):
+        assert word in out
+
+
+class Portrait:
+    """A stand-in for the record of a portrait of `cell`."""
+
+    def __init__(self, cell):
+        self.cell = cell
+
+    def to_dict(self):
+        d = self.cell.dimension
+        return {
+            "dimension": d,
+            "fixed_points": [
+                {
+                    "h": [0.0] * d,
+                    "eigenvalues": [[0.25, 1.5], [0.25, -1.5]],
+                    "n_unstable": 2,
+                    "kind": "unstable focus",
+                    "residual": None,
+                    "singularity": "hopf point",
+                }
+            ],
+            "limit_cycles": [
+                {
+                    "period": 4.0,
+                    "frequency": 0.25,
+                    "stable": True,
+                    "floquet_multipliers": [[1.0, 0.0], [0.125, 0.0]],
+                    "amplitude": [1.5, float(self.cell.U_h[0, 0])],
+                    "encloses": [0],
+                    "sense": "clockwise",
+                    "hidden": True,
+                },
+                {
+                    "period": 8.0,
+                    "frequency": 0.125,
+                    "stable": False,
+                    "floquet_multipliers": [[1.0, 0.0], [None, 0.0]],
+                    "amplitude": [2.0, 3.0],
+                    "encloses": None,
+                    "sense": None,
+                    "hidden": None,
+                },
+            ],
+            "index_sum": 1,
+            "certified": True,
+            "topology": "cycle+(source)",
+            "status": "unresolved",
+            "warnings": ["not all is known"],
+        }
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """A quick `phase_portrait`; the cells that it was given."""
+    cells = []
+
+    def phase_portrait(cell, *, precision):
+        assert cell.U_h.dtype == precision
+        cells.append(cell)
+        return Portrait(cell)
+
+    monkeypatch.setattr(portrait, "phase_portrait", phase_portrait)
+    monkeypatch.setattr(plotting, "save_portrait", lambda found, path: path.write_text(repr(found)))
+    (tmp_path / "g.json").write_text(WEIGHTS)
+    return cells
+
+
+def test_portrait_prints_one_json_object_and_draws(gru_sweep, stand_in, tmp_path):
+    arguments = ["portrait", "--weights", "g.json", "--json"]
+    status, out, err = gru_sweep(*arguments, "--out", "p.png")
+    assert (status, err) == (0, "wrote p.png\n")
+    assert out.count("\n") == 1
+    assert json.loads(out)["limit_cycles"][0]["amplitude"] == [1.5, 3.0]
+    assert (tmp_path / "p.png").exists()
+    assert gru_sweep(*arguments, "--out", "p.png", "--quiet")[2] == ""
+    np.testing.assert_array_equal(stand_in[0].b_r, [0.5, -0.5])
+
+
+def test_portrait_prints_tables(gru_sweep, stand_in):
+    status, out, err = gru_sweep("portrait", "--weights", "g.json")
+    assert (status, err) == (0, "")
+    assert "2 units: unresolved, all fixed points proven, index sum 1\ntopology: cycle+(source)\n" in out
+    row = r"^  0 +unstable focus \(hopf point\) +0, 0 +0.25\+1.5i, 0.25-1.5i +not known$"
+    assert re.search(row, out, re.M)
+    assert re.search(r"^  0 +stable, hidden +clockwise +4 +0.25 +1.5, 3 +1, 0.125 +0$", out, re.M)
+    assert re.search(r"^  1 +unstable +not known +8 +0.125 +2, 3 +1, not known +not known$", out, re.M)
+    assert out.endswith("warning: not all is known\n")
+
+
+def test_portrait_of_a_family_takes_its_coordinates(gru_sweep, stand_in, tmp_path):
+    assert gru_sweep("portrait", "hopf", "--set", "alpha=0", "--set", "s=2")[0] == 0
+    assert gru_sweep("portrait", "random", "--set", "index=5", "--seed", "3")[0] == 0
+    assert gru_sweep("portrait", "random", "--set", "index=5", "--precision", "float32")[0] == 0
+    assert gru_sweep("portrait", "--weights", "g.json", "--set", "U_h[0,1]=7")[0] == 0
+    (tmp_path / "p.toml").write_text('[portrait]\nweights = "g.json"\nset = ["b_h=1.5"]\n')
+    assert gru_sweep("portrait", "--config", "p.toml")[0] == 0
+    hopf, third, other, weights, table = stand_in
+    np.testing.assert_array_equal(hopf.U_h, 3 * np.eye(2))
+    np.testing.assert_array_equal(hopf.b_r, [2, 2])
+    assert (third.U_h.dtype, other.U_h.dtype) == (np.float64, np.float32)
+    assert not np.isclose(third.U_h, other.U_h).any()
+    np.testing.assert_array_equal(weights.U_h, [[3, 7], [1, 2]])
+    np.testing.assert_array_equal(table.b_h, [1.5, 1.5])
+
+
+def test_portrait_of_more_than_two_units_cannot_be_drawn(gru_sweep, stand_in, tmp_path):
+    np.savez("wide.npz", U_h=np.eye(5))
+    status, out, _ = gru_sweep("portrait", "--weights", "wide.npz", "--json")
+    assert (status, json.loads(out)["dimension"]) == (0, 5)
+    status, out, err = gru_sweep("portrait", "--weights", "wide.npz", "--out", "p.png")
+    assert (status, out, err) == (
+        2,
+        "",
+        "gru-sweep: --out: expected a cell of 2 units to draw, got one of 5\n",
+    )
+    assert not (tmp_path / "p.png").exists()
+    assert len(stand_in) == 1
+
+
+BAD_WEIGHTS = {
+    "missing": '{"U_r": [[1]]}',
+    "not square": '{"U_h": [[1, 2]]}',
+    "disagreeing": '{"U_h": [[1, 2], [3, 4]], "b_r": [1]}',
+    "nan": '{"U_h": [[NaN]]}',
+    "infinite": '{"U_h": [[-Infinity]]}',
+    "complex": '{"U_h": [["1+2j"]]}',
+    "empty": '{"U_h": []}',
+    "unknown key": '{"U_h": [[1]], "U_q": [[1]]}',
+    "not JSON": "\x80\x04K\x03.",
+}
+
+
+@pytest.mark.parametrize("command", ["run", "portrait"])
+@pytest.mark.parametrize("case", BAD_WEIGHTS)
+def test_bad_weights_are_one_line_status_2_and_nothing_written(gru_sweep, stand_in, tmp_path, command, case):
+    (tmp_path / "g.json").write_text(BAD_WEIGHTS[case])
+    arguments = {
+        "run": ["run", "weights", "--axis", "b_r=0:1:3", "--out", "x.h5"],
+        "portrait": ["portrait", "--json", "--out", "p.png"],
+    }
+    status, out, err = gru_sweep(*arguments[command], "--weights", "g.json")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("gru-sweep: --weights: expected ")
+    assert [path.name for path in tmp_path.iterdir()] == ["g.json"]
+    assert stand_in == []
+
+
+def test_portrait_uses_the_compilation_cache(gru_sweep, stand_in, monkeypatch):
+    used = []
+    monkeypatch.setattr(cli, "use_compilation_cache", lambda: used.append(len(stand_in)))
+    assert gru_sweep("portrait", "hopf")[0] == 0
+    assert used == [0]
+
+
+SUBJECTS = {
+    "cycle": '{"U_h": [[2.1, -2.1], [2.1, 2.1]], "b_z": [0.3, -0.2]}',
+    "four sinks": '{"U_h": [[4, 0], [0, 4]]}',
+    "huge": '{"U_h": [[1e6, -2e6], [3e6, 1e6]], "U_r": [[1e6, 0], [0, -1e6]], "b_r": [1e6, -1e6]}',
+    "pitchfork": '{"U_h": [[2, 0], [0, 1]]}',
+}
+
+
+@pytest.fixture(scope="module")
+def real_portraits(tmp_path_factory):
+    """The true thing, one program for all: status, standard output and error of each of `SUBJECTS`.
+
+    In single precision, for which `test_portrait` needs the same program.
+    """
+    folder, answers = tmp_path_factory.mktemp("portraits"), {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in SUBJECTS.items():
+            (folder / "g.json").write_text(text)
+            out, err = io.StringIO(), io.StringIO()
+            arguments = ["portrait", "--weights", str(folder / "g.json"), "--json", "--precision", "float32"]
+            picture = ["--out", str(folder / "p.png")] if name == "cycle" else []
+            patch.setattr(sys, "argv", ["gru-sweep", *arguments, *picture])
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                answers[name] = cli.main(), out, err
+    return folder, {name: (s, out.getvalue(), err.getvalue()) for name, (s, out, err) in answers.items()}
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_real_portrait_is_one_json_object_on_standard_output(real_portraits, name):
+    folder, answers = real_portraits
+    status, out, err = answers[name]
+    assert (status, out.count("\n")) == (0, 1), err
+    assert err == (f"wrote {folder / 'p.png'}\n" if name == "cycle" else "")
+    about = json.loads(out, parse_constant=lambda word: pytest.fail(word))
+    assert about["dimension"] == 2
+    assert (about["status"] == "ok") == (about["topology"] != "") == (about["warnings"] == [])
+
+
+def test_what_real_portraits_say(real_portraits):
+    folder, answers = real_portraits
+    about = {name: json.loads(out) for name, (_, out, _) in answers.items()}
+    (cycle,) = about["cycle"]["limit_cycles"]
+    assert about["cycle"]["topology"] == "cycle+(source)"
+    assert cycle["stable"]
+    assert cycle["encloses"] == [0]
+    assert about["four sinks"]["topology"] == "4sink,source,4saddle[ab,ad,bc,cd;adcb]"
+    # tanh of 1e6 may overflow nothing, and what it hides is not guessed
+    assert about["huge"]["status"] != "ok" or about["huge"]["certified"]
+    assert about["pitchfork"]["status"] == "near bifurcation"
+    assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_portrait_imports_matplotlib_for_pictures_only():
+    code = (
+        "import sys; from types import SimpleNamespace\n"
+        "from gru_sweep import cli\n"
+        "from gru_sweep.analysis import portrait\n"
+        "portrait.phase_portrait = lambda cell, precision: SimpleNamespace(to_dict=dict)\n"
+        "sys.argv = ['gru-sweep', 'portrait', 'hopf', '--json']\n"
+        "assert cli.main() == 0\n"
+        "print([name for name in ('matplotlib', 'networkx', 'xarray', 'scipy') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "{}\n[]\n", "")

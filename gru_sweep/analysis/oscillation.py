@@ -70,7 +70,7 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
     degenerate = jnp.any(fixed.kind == Kind.DEGENERATE)
     clustered = ~known & (fixed.undecided > 0) & (fixed.undecided < fixed_points.MAX_UNDECIDED)
     resolved = known & cycles.complete
-    near = clustered | degenerate | (resolved & cycles.near_bifurcation)
+    near = clustered | (known & degenerate) | (resolved & cycles.near_bifurcation)
     status = jnp.where(resolved, Status.OK, Status.UNRESOLVED)
     status = jnp.where(near, Status.NEAR_BIFURCATION, status)
     cycle_count = lambda mask: jnp.where(resolved, jnp.sum(mask), -1).astype(jnp.int32)  # noqa: E731
