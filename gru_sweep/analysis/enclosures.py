@@ -144,7 +144,9 @@ class Enclose:
         s = state.section
         row = jnp.stack([s.x, s.y, s.nx, s.ny, s.low, s.high, s.length])
         write = here & closed_up
-        forward = winding * jnp.sign(probe.sense).astype(winding.dtype)
+        # the loop ends within rounding of its start: the last chord closes the polygon
+        closing = _crossings((probe.x, probe.y), (s.x, s.y), qx, qy)
+        forward = (winding + closing) * jnp.sign(probe.sense).astype(winding.dtype)
         ended = closed_up | hopeless | (state.index < 0)
         index = state.index + ended.astype(state.index.dtype)
         now = replace(

@@ -143,7 +143,7 @@ def assemble(cyclic: Cyclic, around: Enclosures, branches: Separatrices) -> Phas
     status = jnp.where(resolved & branches.connected, Status.NEAR_BIFURCATION, status)
     attracts = there & cycles.stable
     unstable_inside = jnp.any(inside & ((kind == Kind.SADDLE) | unstable(kind))[:, None], axis=0)
-    whether = lambda mask: jnp.where(attracts, mask.astype(jnp.int32), -1)  # noqa: E731
+    whether = lambda mask, known: jnp.where(attracts & known, mask.astype(jnp.int32), -1)  # noqa: E731
     return PhasePortrait(
         **{f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
         | {"status": status.astype(jnp.int32)},
@@ -158,8 +158,8 @@ def assemble(cyclic: Cyclic, around: Enclosures, branches: Separatrices) -> Phas
         cycle_sense=around.sense,
         cycle_encloses=around.fixed_points,
         cycle_within=around.within,
-        cycle_hidden=whether(~unstable_inside),
-        cycle_basin_hidden=whether(~_met(kind, around, branches)),
+        cycle_hidden=whether(~unstable_inside, around.ok),
+        cycle_basin_hidden=whether(~_met(kind, around, branches), around.ok & followed),
         branch_end=branches.end,
         branch_rank=branches.rank,
     )
