@@ -16,7 +16,7 @@ import pytest
 from jaxtyping import Array
 from scipy.integrate import quad
 
-from gru_sweep.analysis import portrait, topology
+from gru_sweep.analysis import portrait, single, topology
 from gru_sweep.analysis.checks import Check
 from gru_sweep.analysis.fixed_points import Planar
 from gru_sweep.analysis.portrait import PhasePortrait, audit, phase_portrait
@@ -401,11 +401,11 @@ def test_other_precisions_are_refused():
 
 
 def test_one_program_serves_all_parameters():
-    count = portrait._program.cache_info().currsize
+    count = single.programs.cache_info().misses
     solved("Stuart-Landau")
-    before = portrait._program.cache_info().currsize
+    before = single.programs.cache_info().misses
     phase_portrait(circles(0.7), *box(DISC))
-    assert portrait._program.cache_info().currsize == before <= count + 1
+    assert single.programs.cache_info().misses == before <= count + 1
 
 
 def test_the_portrait_is_a_tree_of_numpy_arrays():

@@ -7,9 +7,8 @@ each stage a solver whose problem is made from the last one's record. `topology`
 from __future__ import annotations
 
 import dataclasses
-import functools
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Int
 
-from ..records import InputError, Kind, Numbers, Solver, Status, field, nearest
+from ..records import InputError, Kind, Numbers, Status, field, nearest
 from . import (
     any_dimension,
     cycle_search,
@@ -29,16 +28,15 @@ from . import (
     neighbourhoods,
     oscillation,
     separatrices,
+    single,
     topology,
 )
-from .arithmetic import RECURRENCES
 from .checks import Check
 from .enclosures import Cyclic, Enclosures
 from .fixed_points import Planar, unstable
 from .oscillation import Oscillation
 from .separatrices import INNER, OUTER, Encircled, Separatrices
 from .singularities import Singularity, singularities
-from .states import run
 
 
 class PhasePortrait(Oscillation):
@@ -218,27 +216,6 @@ def audit(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return columns | {"status": status, "check": check}
 
 
-def solve(stages: Stages | oscillation.Stages, planar: Planar) -> Any:
-    """The record of one problem, stage by stage."""
-    problem: Any = planar
-    links: tuple[Any, ...] = (*stages.links, None)
-    for solver, link in zip(stages.solvers, links, strict=True):
-        found = run(cast(Solver, solver), problem)
-        if link is not None:
-            problem = link(problem, found)
-    return stages.record(problem, found)
-
-
-@functools.cache
-def _program(static, platform: str):
-    """The compiled portrait of fields that differ in numbers only."""
-
-    def solved(numbers):
-        return solve(Stages(), eqx.combine(numbers, static))
-
-    return jax.jit(solved, compiler_options=RECURRENCES.get(platform))
-
-
 def phase_portrait(
     field: Any,
     lower: npt.ArrayLike | None = None,
@@ -252,8 +229,7 @@ def phase_portrait(
     **Arguments**
 
     - `field`: a vector field, (d,) to (d,), per unit of time, such as a `GRU`. An equinox module is compiled
-    once
-      for all its parameters.
+      once for all its parameters.
     - `lower`, `upper`: corners of the box, (d,); [-1, 1]^d where they are missing. The flow has to enter the
       box for a topology label.
     - `precision`: `float64`, the reference, or `float32`; whatever JAX's global setting.
@@ -283,8 +259,7 @@ def _portrait(field: Any, lower, upper, seed: int) -> Any:
     if shape != lower.shape:
         raise InputError("field", f"a rate of shape {lower.shape}", f"one of shape {shape}")
     planar = Planar(field, jnp.asarray(lower), jnp.asarray(upper))
-    numbers, static = eqx.partition(planar, eqx.is_array)
-    portrait = jax.tree.map(np.asarray, _program(static, jax.default_backend())(numbers))
+    portrait = jax.tree.map(np.asarray, single.solve(Stages(), planar))
     names = [f.name for f in dataclasses.fields(portrait) if "long_name" in f.metadata]
     row = audit({name: getattr(portrait, name)[None] for name in names})
     checked = {name: getattr(portrait, name) for name in names}
