@@ -10,6 +10,8 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 _made: list[str] = []
+LONG = ("test_experiments.py", "test_portrait.py", "test_any_dimension.py", "test_oscillation.py")
+"""Files that take minutes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,6 +20,11 @@ def pytest_configure(config: pytest.Config) -> None:
         _made.append(tempfile.mkdtemp(prefix="gru_sweep-cache-"))
         os.environ["GRU_SWEEP_CACHE"] = _made[0]
     os.environ.setdefault("MPLBACKEND", "agg")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Each file belongs to one worker: the longest first, so that none is left alone with it at the end.
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
