@@ -317,9 +317,10 @@ def complete(solver: Any, problem: Any) -> Any:
 
 def solve(problems: Planar) -> list[Solved]:
     """All stages for a batch of problems (axis last)."""
-    stages, options = oscillation.Stages(), lanes.OPTIONS.get(jax.default_backend(), {})
+    stages, platform = oscillation.Stages(), jax.default_backend()
     batch, found = problems, []
     for solver, link in zip(stages.solvers, [*stages.links, None]):
+        options = lanes.OPTIONS.get(platform, {}) | getattr(solver, "compiler_options", {}).get(platform, {})
         one = functools.partial(complete, solver)
         batched = jax.vmap(one, in_axes=-1, out_axes=-1)
         found.append(jax.jit(batched, compiler_options=options)(batch))  # as a sweep compiles it
