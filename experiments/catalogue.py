@@ -308,7 +308,7 @@ def draw(catalogue: Catalogue, path: Path) -> None:
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, handlelength=3
     )
-    figure.savefig(path, dpi=60)
+    figure.savefig(path, dpi=85)
 
 
 def wrapped(label: str, width: int = 32) -> str:
