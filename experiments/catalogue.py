@@ -14,7 +14,6 @@ Writes catalogue.h5 (weights, labels, counts, frequencies), catalogue.json and c
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import math
@@ -22,7 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -30,14 +28,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from outputs import arguments, write
 
 import gru_sweep as gs
 from gru_sweep import studies
-from gru_sweep.cli import use_compilation_cache
 from gru_sweep.plotting.styles import CURVES, MARKERS
 from gru_sweep.records import meaning
 
-ROOT = Path(__file__).resolve().parent.parent
 NAME = "catalogue"
 PARTS = {"U_h": (2, 2), "U_r": (2, 2), "U_z": (2, 2), "b_h": (2,), "b_r": (2,), "b_z": (2,)}
 SCALES = ((8.0, 8.0, 1.0, 0.5), (4.0, 12.0, 0.0, 0.5), (16.0, 16.0, 1.0, 1.0), (20.0, 20.0, 0.0, 0.3))
@@ -299,7 +296,7 @@ def draw(catalogue: Catalogue, path: Path) -> None:
     for axes, (label, one) in zip(panels, examples.items()):
         gs.plot.portrait(one.portrait, ax=axes, title="", legend=False, colorbar=False, trajectories=False)
         axes.set(xlabel="", ylabel="", xticks=[], yticks=[])
-        axes.set_title(wrapped(label), fontsize=6.5)
+        axes.set_title(wrapped(label), fontsize=9)
     kinds = {kind: style for kind, style in MARKERS.items() if kind != gs.Kind.DEGENERATE}
     handles: list[Artist] = [
         Line2D([], [], linestyle="none", label=meaning(kind), **style) for kind, style in kinds.items()
@@ -308,10 +305,10 @@ def draw(catalogue: Catalogue, path: Path) -> None:
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, handlelength=3
     )
-    figure.savefig(path, dpi=85)
+    figure.savefig(path, dpi=64)
 
 
-def wrapped(label: str, width: int = 32) -> str:
+def wrapped(label: str, width: int = 28) -> str:
     """The label on as few lines as fit, broken after commas and semicolons."""
     lines = [""]
     for word in label.replace(",", ",\n").replace(";", ";\n").split("\n"):
@@ -322,19 +319,11 @@ def wrapped(label: str, width: int = 32) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a short search")
-    parser.add_argument("--out-dir", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
-    use_compilation_cache()
-    jax.config.update("jax_enable_x64", True)
-    catalogue = search(*(QUICK if options.quick else FULL))
+    given = arguments(__doc__, "a short search")
+    catalogue = search(*(QUICK if given.quick else FULL))
     ds = dataset(catalogue)
     found = table(ds)
-    options.out_dir.mkdir(parents=True, exist_ok=True)
-    ds.to_netcdf(options.out_dir / f"{NAME}.h5", engine="h5netcdf")
-    (options.out_dir / f"{NAME}.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw(catalogue, options.out_dir / f"{NAME}.png")
+    write(given.out_dir, NAME, ds, found, lambda path: draw(catalogue, path))
     print(report(found))
 
 

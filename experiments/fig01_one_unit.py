@@ -12,8 +12,6 @@ that the planar search counts the fixed points of the first. Writes fig01_one_un
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from pathlib import Path
 
@@ -24,15 +22,14 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from outputs import arguments, write
 
 import gru_sweep as gs
 from gru_sweep.analysis.any_dimension import fixed_points
 from gru_sweep.analysis.taylor import trajectory
-from gru_sweep.cli import use_compilation_cache
 from gru_sweep.plotting.styles import MARKERS
 from gru_sweep.records import meaning
 
-ROOT = Path(__file__).resolve().parent.parent
 NAME = "fig01_one_unit"
 U_H = 4.0
 BESIDE, BETWEEN = -0.25, 0.0
@@ -241,18 +238,10 @@ def _flow(ax, ds: xr.Dataset, i: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="count fewer units")
-    parser.add_argument("--out-dir", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
-    use_compilation_cache()
-    jax.config.update("jax_enable_x64", True)
+    given = arguments(__doc__, "count fewer units")
     ds = compute()
-    verdict = judge(ds, census(QUICK if options.quick else FULL))
-    options.out_dir.mkdir(parents=True, exist_ok=True)
-    ds.to_netcdf(options.out_dir / f"{NAME}.h5", engine="h5netcdf")
-    (options.out_dir / f"{NAME}.json").write_text(json.dumps(verdict, indent=1) + "\n")
-    draw(ds, options.out_dir / f"{NAME}.png")
+    verdict = judge(ds, census(QUICK if given.quick else FULL))
+    write(given.out_dir, NAME, ds, verdict, lambda path: draw(ds, path))
     print(report(verdict))
 
 

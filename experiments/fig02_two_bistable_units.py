@@ -10,8 +10,6 @@ fig02_two_bistable_units.h5, .png and .json.
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
 import equinox as eqx
@@ -23,14 +21,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from outputs import arguments, write
 
 import gru_sweep as gs
 from gru_sweep.analysis.fixed_points import stable
 from gru_sweep.analysis.taylor import trajectory
-from gru_sweep.cli import use_compilation_cache
 from gru_sweep.plotting.styles import MARKERS
 
-ROOT = Path(__file__).resolve().parent.parent
 NAME = "fig02_two_bistable_units"
 U = 5.0
 FULL, QUICK = 80, 20
@@ -180,18 +177,10 @@ def _basins(axes: Axes, ds: xr.Dataset) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a coarser grid of starts")
-    parser.add_argument("--out-dir", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
-    use_compilation_cache()
-    jax.config.update("jax_enable_x64", True)
-    ds, portrait = compute(QUICK if options.quick else FULL)
+    given = arguments(__doc__, "a coarser grid of starts")
+    ds, portrait = compute(QUICK if given.quick else FULL)
     verdict = judge(ds, portrait)
-    options.out_dir.mkdir(parents=True, exist_ok=True)
-    ds.to_netcdf(options.out_dir / f"{NAME}.h5", engine="h5netcdf")
-    (options.out_dir / f"{NAME}.json").write_text(json.dumps(verdict, indent=1) + "\n")
-    draw(ds, portrait, options.out_dir / f"{NAME}.png")
+    write(given.out_dir, NAME, ds, verdict, lambda path: draw(ds, portrait, path))
     print(report(verdict))
 
 

@@ -12,8 +12,6 @@ Writes fig03_fixed_points.h5 (the cells and their fixed points), .png and .json.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from outputs import arguments, write
 
 import gru_sweep as gs
 from gru_sweep.analysis.any_dimension import fixed_points
-from gru_sweep.cli import use_compilation_cache
 from gru_sweep.plotting.styles import MARKERS
 
-ROOT = Path(__file__).resolve().parent.parent
 NAME = "fig03_fixed_points"
 ELEVEN = {
     "U_h": [[24.0, -9.0], [-9.0, 24.0]],
@@ -267,17 +264,9 @@ def draw(cells: dict[str, gs.GRU], found: dict, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="search among fewer cells")
-    parser.add_argument("--out-dir", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
-    use_compilation_cache()
-    jax.config.update("jax_enable_x64", True)
-    cells, found = compute(*(QUICK if options.quick else FULL))
-    options.out_dir.mkdir(parents=True, exist_ok=True)
-    dataset(cells, found).to_netcdf(options.out_dir / f"{NAME}.h5", engine="h5netcdf")
-    (options.out_dir / f"{NAME}.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw(cells, found, options.out_dir / f"{NAME}.png")
+    given = arguments(__doc__, "search among fewer cells")
+    cells, found = compute(*(QUICK if given.quick else FULL))
+    write(given.out_dir, NAME, dataset(cells, found), found, lambda path: draw(cells, found, path))
     print(report(found))
 
 

@@ -12,8 +12,6 @@ that it reports. Writes fig04_pseudo_codimension_two.h5, .png and .json.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -24,12 +22,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from outputs import arguments, write
 
 import gru_sweep as gs
-from gru_sweep.cli import use_compilation_cache
 from gru_sweep.records import meaning
 
-ROOT = Path(__file__).resolve().parent.parent
 NAME = "fig04_pseudo_codimension_two"
 OWN, RESET = 3.0, -5.0
 """U_h and U_r of each unit."""
@@ -203,18 +200,10 @@ def draw(ds: xr.Dataset, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one value a decade")
-    parser.add_argument("--out-dir", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
-    use_compilation_cache()
-    jax.config.update("jax_enable_x64", True)
-    ds = compute(QUICK if options.quick else FULL)
+    given = arguments(__doc__, "one value a decade")
+    ds = compute(QUICK if given.quick else FULL)
     verdict = judge(ds)
-    options.out_dir.mkdir(parents=True, exist_ok=True)
-    ds.to_netcdf(options.out_dir / f"{NAME}.h5", engine="h5netcdf")
-    (options.out_dir / f"{NAME}.json").write_text(json.dumps(verdict, indent=1) + "\n")
-    draw(ds, options.out_dir / f"{NAME}.png")
+    write(given.out_dir, NAME, ds, verdict, lambda path: draw(ds, path))
     print(report(verdict))
 
 

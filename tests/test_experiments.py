@@ -88,39 +88,15 @@ def gru_of(row: xr.Dataset) -> PlanarGRU:
     )
 
 
-@pytest.fixture(scope="module")
-def fig01(tmp_path_factory):
-    return ran("fig01", tmp_path_factory)
+def fixture_of(figure: str):
+    @pytest.fixture(scope="module", name=figure)
+    def run_once(tmp_path_factory):
+        return ran(figure, tmp_path_factory)
+
+    return run_once
 
 
-@pytest.fixture(scope="module")
-def fig02(tmp_path_factory):
-    return ran("fig02", tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def fig03(tmp_path_factory):
-    return ran("fig03", tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def fig04(tmp_path_factory):
-    return ran("fig04", tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def fig05(tmp_path_factory):
-    return ran("fig05", tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def fig06(tmp_path_factory):
-    return ran("fig06", tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def catalogue(tmp_path_factory):
-    return ran("catalogue", tmp_path_factory)
+fig01, fig02, fig03, fig04, fig05, fig06, catalogue = map(fixture_of, STEMS)
 
 
 @pytest.mark.parametrize("figure", STEMS)

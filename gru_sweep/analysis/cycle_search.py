@@ -12,7 +12,7 @@ one of these probes, or lies next to an unstable cycle that is the end of one ru
 
 A probe is followed to its end by its returns to a section (`sections`), P(s) = s is solved by Newton steps.
 Long jumps are doubled from loop to loop, so that a weak focus is left or reached in a few dozen loops
-however weak it is, and the displacements and slopes at both ends of a jump must agree, or the jump is halved.
+however weak it is, and a jump counts only where what is seen at both its ends agrees (`jumps`).
 Without returns the section is set anew at doubled times (Brent).
 """
 
@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..records import MAX_FIXED_POINTS, Kind
+from . import jumps
 from .arithmetic import RECURRENCES, together, trace
 from .fixed_points import stable, unstable
 from .neighbourhoods import Located, Neighbourhoods, needed
@@ -43,13 +44,6 @@ where the return map's slope is within `CAREFUL` of 1, so that errors of the flo
 answer."""
 CAREFUL = 0.05
 """|log slope| of a return map below which the probe goes on with the tight tolerance."""
-PLAIN = 0.5
-"""How far a displacement may be from what slope and displacement at the other end of a jump foretell, in
-units of the latter: a map that bends more than this may hide cycles on the way."""
-JUMP = 1.1
-"""A start further from the last one than this part of that loop's displacement has to be confirmed."""
-EDGE = 1e-3
-"""How far outside an ellipse a look at it is taken, in units of the distance from the last start."""
 SIMPLE = 0.2
 """Part of 1 - slope that a Newton step may take away at a simple root (at a double one it takes half)."""
 STILL = {"float64": 1e-9, "float32": 1e-6}
@@ -233,11 +227,11 @@ class Search:
         looked = ~entering & ~weak
         # the map is as good as linear from here to the known cycle: arrived
         arrived = looked & (hunt.aim >= 0) & (shift * start < 0.0) & (known_slope < 1.0)
-        arrived &= _plain(start, shift, slope, 0.0, 0.0, known_slope)
+        arrived &= jumps.plain(start, shift, slope, 0.0, 0.0, known_slope)
         # something may lie between the last start and this one: half the jump
         s0, d0, m0 = hunt.last
-        gap, jumped = _jump(hunt)
-        dubious = looked & jumped & ~_plain(s0, d0, m0, start, shift, slope)
+        gap, jumped = jumps.taken(hunt.last, hunt.start, hunt.loops)
+        dubious = looked & jumped & ~jumps.plain(s0, d0, m0, start, shift, slope)
 
         # a cycle lies between a start that moves up and one that moves down
         up, down = hunt.bracket
@@ -345,7 +339,7 @@ class Search:
         begins = hunt.outcome == IDLE
         # after a jump that no return has confirmed something may lie between: half the jump
         waited = (hunt.outcome == ON) & (probe.time > hunt.patience)
-        gap, jumped = _jump(hunt)
+        gap, jumped = jumps.taken(hunt.last, hunt.start, hunt.loops)
         jumped &= hunt.outcome == ON
         doubtful = jumped & (caught | escaped | waited)
         caught_early = caught & doubtful
@@ -359,7 +353,7 @@ class Search:
         doubtful &= ~ended
         # no cycle meets the ellipse, so a look from its edge tells as much as one from inside; else half
         # the jump
-        edge = _edge(near, jnp.argmax(inside), section, fixed, hunt.start - gap, hunt.start)
+        edge = jumps.edge(near, jnp.argmax(inside), section, fixed, hunt.start - gap, hunt.start)
         halfway = jnp.where(caught_early & jnp.isfinite(edge), edge, hunt.start - 0.5 * gap)
         ended, renewed, patience, gave_up, connected, neutral, doubtful, halfway = together(
             (ended, renewed, patience, gave_up, connected, neutral, doubtful, halfway)
@@ -475,41 +469,3 @@ class Search:
         return Sketches(
             hunt.found, hunt.goal, hunt.count, hunt.unresolved | ~hunt.done, hunt.near_bifurcation, absent
         )
-
-
-def _jump(hunt: Hunt):
-    """From the last start to this one, and whether that is more than the loop itself has gone."""
-    s0, d0, _ = hunt.last
-    gap = hunt.start - s0
-    # no displacement has been seen yet where it is zero
-    return gap, (hunt.loops > 0) & (d0 != 0.0) & (jnp.abs(gap) > JUMP * jnp.abs(d0))
-
-
-def _edge(near: Neighbourhoods, slot, section: Section, fixed, outside, inside):
-    """A point of the section just outside an ellipse, between one outside and one inside; NaN if there is
-    none."""
-    here = jnp.arange(MAX_FIXED_POINTS) == slot
-    pick = lambda row: jnp.sum(jnp.where(here, row, 0.0))  # noqa: E731
-    p11, p12, p22 = (pick(row) for row in near.shape)
-    x, y = section.x - pick(fixed.point[:, 0]), section.y - pick(fixed.point[:, 1])
-    nx, ny = section.nx, section.ny
-    # e^T P e - size = a s^2 + 2 b s + c at e = (x - s ny, y + s nx)
-    a = p11 * ny * ny - 2.0 * p12 * nx * ny + p22 * nx * nx
-    b = -p11 * x * ny + p12 * (x * nx - y * ny) + p22 * y * nx
-    c = p11 * x * x + 2.0 * p12 * x * y + p22 * y * y - pick(near.size)
-    root = jnp.sqrt(jnp.maximum(b * b - a * c, 0.0)) * jnp.sign(outside - inside)
-    s = (root - b) / jnp.where(a > 0.0, a, 1.0)
-    s = s + EDGE * (outside - s)
-    between = (s - inside) * (outside - s) > 0.0
-    return jnp.where(between & (a > 0.0), s, jnp.nan)
-
-
-def _plain(s0, d0, m0, s1, d1, m1):
-    """Whether the displacement d(s) = P(s) - s is as good as linear between s0 and s1.
-
-    d0, d1 are its values at the ends and m0 - 1, m1 - 1 its slopes: the line through the first must meet the
-    second within `PLAIN` |d0|, and the slopes must agree to twice that over the distance.
-    """
-    gap = s1 - s0
-    near = jnp.abs(d0 + (m0 - 1.0) * gap - d1) <= PLAIN * jnp.abs(d0)
-    return near & (jnp.abs((m1 - m0) * gap) <= 2.0 * PLAIN * jnp.abs(d0))

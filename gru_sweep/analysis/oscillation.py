@@ -27,6 +27,9 @@ class Oscillation(eqx.Module):
     n_saddles: Int[Numbers, ""] = field(long_name="number of saddles", dtype="int16")
     n_stable_cycles: Int[Numbers, ""] = field(long_name="number of stable limit cycles", dtype="int16")
     n_unstable_cycles: Int[Numbers, ""] = field(long_name="number of unstable limit cycles", dtype="int16")
+    cycles_excluded: Int[Numbers, ""] = field(
+        long_name="whether Bendixson's criterion proves that there is no cycle (1) or not (0)", dtype="int8"
+    )
     index_sum: Int[Numbers, ""] = field(
         long_name="sum of the Poincare indices of the fixed points", dtype="int16"
     )
@@ -89,6 +92,7 @@ def oscillation(fixed: FixedPoints, cycles: LimitCycles) -> Oscillation:
         n_saddles=count(saddles),
         n_stable_cycles=cycle_count(cycles.stable),
         n_unstable_cycles=cycle_count(~jnp.isnan(cycles.period) & ~cycles.stable),
+        cycles_excluded=cycles.absence_proven.astype(jnp.int32),
         index_sum=jnp.where(
             known & ~degenerate, jnp.sum(sinks) + jnp.sum(sources) - jnp.sum(saddles), -1
         ).astype(jnp.int32),

@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..records import MAX_FIXED_POINTS, Kind
 from .arithmetic import RECURRENCES, together, trace
-from .cycle_search import MAX_CYCLES
+from .cycle_search import MAX_CYCLES, OUT
 from .enclosures import Cyclic, Enclosures
 from .fixed_points import FixedPoints, stable, unstable
 from .flow import horner
@@ -34,7 +34,7 @@ from .states import choose, replace
 
 OUTER, INNER = MAX_FIXED_POINTS, MAX_FIXED_POINTS + 1
 """End of a branch on a side of cycle k: OUTER + 2 k, INNER + 2 k; below are the fixed points."""
-BORDER = MAX_FIXED_POINTS + 2 * MAX_CYCLES
+BORDER = OUT
 """End of a branch that leaves the box."""
 NONE, UNKNOWN = -1, -2
 """End of a branch of what is no saddle, and of one that could not be followed to its end."""
@@ -76,8 +76,7 @@ class Separatrices(eqx.Module):
 
     `end` is `NONE` for what is no saddle; `rank` counts from 0 among the branches with the same end, around a
     fixed point or along a curve; branches whose places could not be told apart share a rank, and -1 is not
-    known. `connected`: a branch passes
-    a saddle too closely to say on which side.
+    known. `connected`: a branch passes a saddle too closely to say on which side.
     """
 
     end: Int[Array, "16 4"]

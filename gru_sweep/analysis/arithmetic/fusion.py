@@ -16,9 +16,9 @@ import jax.numpy as jnp
 RECURRENCES: dict[str, dict[str, str | bool]] = {"cpu": {"xla_cpu_use_fusion_emitters": False}}
 """Compiler options, by platform, of programs with long recurrences such as Taylor series. XLA's newer
 generator of CPU loops makes a function of a shared expression and, where it is too long to be inlined, calls
-it again for each use: exponential in the order (45 us a step of a full GRU, against 0.15 us by the older
-generator, which keeps every value). Interval tests, which are wide and not deep, run three times faster by
-the newer one."""
+it again for each use: exponential in the order. The older one keeps every value, a hundred times faster on a
+GRU with all its gates (`experiments/benchmarks/fusion.py`). Interval tests, which are wide and not deep, are
+left to the newer one."""
 
 
 def together(tree: Any) -> Any:
