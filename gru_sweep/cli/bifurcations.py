@@ -1,0 +1,1 @@
+"""`gru-sweep locate` and `curves`."""

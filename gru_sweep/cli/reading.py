@@ -1,0 +1,32 @@
+"""NAME=VALUE and NAME=START:STOP:NUM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..sweeps.grid import Axis
+
+
+def axes_of(texts: list[str]) -> list[Axis]:
+    from ..sweeps.grid import Axis
+
+    return [Axis.parse(text) for text in texts]
+
+
+def settings_of(texts: list[str]) -> dict[str, float]:
+    from ..records import InputError
+
+    settings: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        try:
+            if not (name and equals):
+                raise ValueError
+            number = float(value)
+        except ValueError:
+            raise InputError("--set", "NAME=VALUE with a number", text) from None
+        if name in settings:
+            raise InputError("--set", "each coordinate once", f"{name} twice")
+        settings[name] = number
+    return settings

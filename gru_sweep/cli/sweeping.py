@@ -1,0 +1,100 @@
+"""`gru-sweep run`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .application import Config, Precision, Quiet, Seed, Set, Weights, app
+from .compiling import prepare_compiling
+from .reading import axes_of, settings_of
+from .stopping import Stop
+
+
+@app.command(
+    help_epilogue="Example: gru-sweep run hopf --axis alpha=0:3.14159265:256 --axis beta=1:3:256 "
+    "--set s=0 --out hopf.h5 --plot hopf.png"
+)
+def run(
+    family: Annotated[str | None, Parameter(help="Which networks: see --list.")] = None,
+    *,
+    axis: Annotated[
+        list[str] | None,
+        Parameter(help="NAME=START:STOP:NUM, ends included, or NAME=log:START:STOP:NUM; once for each axis."),
+    ] = None,
+    settings: Set = None,
+    weights: Weights = None,
+    out: Annotated[Path | None, Parameter(help="The HDF5 file to write.")] = None,
+    measure: Annotated[str, Parameter(help="What is asked of every point.")] = "oscillation",
+    resume: Annotated[
+        bool, Parameter(help="Continue an interrupted run; start it where there is none.")
+    ] = False,
+    overwrite: Annotated[bool, Parameter(help="Replace an existing file.")] = False,
+    precision: Precision = "float64",
+    engine: Annotated[str, Parameter(help="Who computes: local, this process.")] = "local",
+    workers: Annotated[int, Parameter(help="Number of processes; the local engine has 1.")] = 1,
+    chunk: Annotated[int | None, Parameter(help="Points computed and committed together.")] = None,
+    seed: Seed = 0,
+    plot: Annotated[Path | None, Parameter(help="Also draw the finished map: .png, .pdf or .svg.")] = None,
+    as_json: Annotated[
+        bool, Parameter(name="--json", help="Print one JSON object instead of a table.")
+    ] = False,
+    list_: Annotated[
+        bool, Parameter(name="--list", help="Print families, coordinates, defaults, measures.")
+    ] = False,
+    quiet: Quiet = False,
+    config: Config = None,
+) -> None:
+    """Sweep a family of networks over named axes and write one HDF5 file.
+
+    An axis that is not given has the family's default. The family `weights`
+    has none: its axes are entries of the cell in --weights, such as
+    'U_h[0,1]=-3:3:64', or a bias as a whole, such as b_r=-2:2:64.
+    """
+    from .. import reports, studies
+    from ..progress import reporter
+    from ..records import InputError, nearest
+
+    if list_:
+        print(reports.catalogue(studies.FAMILIES, studies.MEASURES))
+        return
+    if family is None:
+        raise InputError("FAMILY", nearest("", studies.FAMILIES), "nothing")
+    if out is None:
+        raise InputError("--out", "a file to write, such as hopf.h5", "nothing")
+    if engine != "local":
+        raise InputError("--engine", nearest(engine, ["local"]), engine)
+    if workers != 1:
+        raise InputError("--workers", "1 with --engine local", workers)
+    plan = studies.plan(
+        family,
+        axes=axes_of(axis or []),
+        settings=settings_of(settings or []),
+        measure=measure,
+        precision=precision,
+        chunk=chunk,
+        seed=seed,
+        weights=weights,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        command=shlex.join(["gru-sweep", *sys.argv[1:]]),
+    )
+    if plot is not None:
+        from .. import plotting
+
+        plotting.check(plot, plan.grid.shape)
+        if plot.absolute() == out.absolute():
+            raise InputError("--plot", "another file than --out", str(plot))
+    prepare_compiling()
+    with Stop() as stop:
+        outcome = studies.execute(plan, None if quiet else reporter(), stop)
+    if plot is not None:
+        plotting.save(out, plot)
+    print(json.dumps(dataclasses.asdict(outcome)) if as_json else reports.outcome(plan, outcome))
