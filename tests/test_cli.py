@@ -724,7 +724,7 @@ def test_bad_weights_are_one_line_status_2_and_nothing_written(gru_sweep, stand_
 
 def test_portrait_uses_the_compilation_cache(gru_sweep, stand_in, monkeypatch):
     used = []
-    monkeypatch.setattr(cli, "use_compilation_cache", lambda: used.append(len(stand_in)))
+    monkeypatch.setattr(cli.compiling, "use_compilation_cache", lambda: used.append(len(stand_in)))
     assert gru_sweep("portrait", "hopf")[0] == 0
     assert used == [0]
 
