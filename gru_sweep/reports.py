@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from .analysis.bifurcations.line import Located
     from .studies import Measure, Outcome, Plan
     from .systems.families import Family
 
@@ -36,6 +37,11 @@ def portrait(about: Mapping[str, Any]) -> str:
     return "\n".join(_portrait(about))
 
 
+def events(found: Located) -> str:
+    """The bifurcations on a line, one a row, and what is not known of them."""
+    return "\n".join(_events(found))
+
+
 def contents(about: Mapping[str, Any]) -> str:
     """What `sweeps.store.describe` found, for reading."""
     return "\n".join(_contents(about))
@@ -52,6 +58,28 @@ def _catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) 
             yield f"  {c.name} ({_named(c.long_name, c.units)}): default {default}{swept}"
     for measure in measures.values():
         yield f"--measure {measure.name}: {measure.title}"
+
+
+def _events(found: Located) -> Iterator[str]:
+    proof = "all bifurcations of fixed points proven" if found.complete else "not complete"
+    count = len(found)
+    yield f"{count or 'no'} event{'' if count == 1 else 's'} on this line, {proof}"
+    if count:
+        yield _table(
+            ("kind", "value", "error", "state", "from", "to"),
+            (
+                (
+                    f"{event.details['type']} {event.kind}" if event.kind == "hopf" else event.kind,
+                    f"{event.value:.15g}",
+                    f"{event.error:.1e}",
+                    _numbers(event.at),
+                    event.before or "?",
+                    event.after or "?",
+                )
+                for event in found
+            ),
+        )
+    yield from (f"warning: {text}" for text in found.warnings)
 
 
 def _portrait(about: Mapping[str, Any]) -> Iterator[str]:

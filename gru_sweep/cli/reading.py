@@ -30,3 +30,17 @@ def settings_of(texts: list[str]) -> dict[str, float]:
             raise InputError("--set", "each coordinate once", f"{name} twice")
         settings[name] = number
     return settings
+
+
+def line_of(text: str, flag: str) -> tuple[str, tuple[float, float]]:
+    """The name and the bounds of NAME=START:STOP."""
+    from ..records import InputError
+
+    name, equals, bounds = (part.strip() for part in text.partition("="))
+    try:
+        start, stop = (float(bound) for bound in bounds.split(":"))
+        if not (name and equals):
+            raise ValueError
+    except ValueError:
+        raise InputError(flag, "NAME=START:STOP with two numbers", text) from None
+    return name, (start, stop)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopts import CoercionError, CycloptsError, MissingArgumentError
 
-FLAGS = ("axis", "set", "measure", "resume", "precision", "chunk", "seed", "variable")
+FLAGS = ("along", "axis", "plane", "set", "measure", "resume", "precision", "chunk", "seed", "variable")
 """Arguments of the library that are flags of the same name here."""
 
 

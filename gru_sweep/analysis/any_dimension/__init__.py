@@ -2,3 +2,5 @@
 
 from .record import FixedPointsOfAnyDimension as FixedPointsOfAnyDimension
 from .search import fixed_points as fixed_points
+from .zeros import Zeros as Zeros
+from .zeros import zeros as zeros

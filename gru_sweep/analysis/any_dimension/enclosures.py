@@ -94,12 +94,27 @@ def _apply(equation, operands: list) -> list:
     if not any(isinstance(x, Number) for x in operands):
         operands = [Interval.exact(jnp.asarray(operands[0])), *operands[1:]]  # constants are rounded too
     if name in ELEMENTWISE:
-        return [ELEMENTWISE[name](equation.params)(*operands)]
+        shape = equation.outvars[0].aval.shape
+        return [ELEMENTWISE[name](equation.params)(*(_spread(x, shape) for x in operands))]
     if name == "dot_general":
         return [_bilinear(equation, *operands)]
     if name == "reduce_sum":
         return [_sum(equation, *operands)]
     raise UnsupportedPrimitive(name)
+
+
+def _spread(x, shape: tuple[int, ...]):
+    """A scalar in the shape of what it meets: the leading axis of its derivatives is not to meet it."""
+    if isinstance(x, Dual) and jnp.shape(_ends(x.value)[0]) != shape:
+        tangent = x.tangent[0]
+        if is_zero(tangent):
+            return Dual(_spread(x.value, shape), [tangent])
+        ends = (t.reshape(-1, *[1] * len(shape)) for t in _ends(tangent))
+        lo, hi = (jnp.broadcast_to(t, (t.shape[0], *shape)) for t in ends)
+        return Dual(_spread(x.value, shape), [Interval(lo, hi)])
+    if isinstance(x, Interval) and x.lo.shape != shape:
+        return Interval(jnp.broadcast_to(x.lo, shape), jnp.broadcast_to(x.hi, shape))
+    return x
 
 
 def _settle(x, shape: tuple[int, ...]):

@@ -32,10 +32,11 @@ class Pruned:
     boxes: int
 
 
-def prune(roots: Roots, max_boxes: int) -> Pruned:
+def prune(roots: Roots, max_boxes: int, max_depth: int | None = None) -> Pruned:
     """Searches the whole box of `roots`, testing at most about `max_boxes` boxes, and adds what is proven."""
     low, high = roots.low, roots.high
-    floor = 2.0 ** -MAX_DEPTH[str(low.dtype)] * (high - low)
+    depth = MAX_DEPTH[str(low.dtype)] if max_depth is None else max_depth
+    floor = 2.0**-depth * (high - low)
     lo, hi = low[None], high[None]
     undecided: list[np.ndarray] = []
     boxes = 0
