@@ -1,6 +1,7 @@
 # make sweep   the main experiment: results/hopf.h5 and results/hopf.png
 # make test    everything CI checks
 # make lint    the part of it that needs no computing
+# make paper   figures 1 to 10 of the paper and the report on its claims: results/REPRODUCTION.md
 # make bench   this program beside its peers: results/benchmarks/
 # make clean   remove the environment and what was built
 
@@ -16,7 +17,7 @@ else
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 endif
 
-.PHONY: sweep test lint bench clean
+.PHONY: sweep test lint paper bench clean
 
 sweep: $(VENV)/.installed
 	mkdir -p results
@@ -32,9 +33,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# The census takes long, and the report says when it is absent: python experiments/census.py
+paper: $(VENV)/.installed
+	set -e; for figure in experiments/fig0?_*.py experiments/fig10_*.py experiments/catalogue.py; do \
+	    echo "$$figure" >&2; $(BIN)/python "$$figure"; done
+	$(BIN)/python -m experiments.reproduction
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python experiments/benchmarks/hopf_map.py
 	$(BIN)/python experiments/benchmarks/portrait.py
+	$(BIN)/python experiments/benchmarks/refinement.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

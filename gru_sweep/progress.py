@@ -77,7 +77,7 @@ class Lines:
         self._running = self._noted = False
 
     def start(self, total: int, done: int) -> None:
-        self._total, self._done, self._running = total, done, True
+        self._total, self._done, self._computed, self._running = total, done, 0, True
         self._began = time.monotonic()
         self._write()
 

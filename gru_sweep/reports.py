@@ -22,9 +22,17 @@ def catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) -
 
 def outcome(plan: Plan, result: Outcome) -> str:
     """A table of points by status, and how fast they were computed."""
+    from .studies import RefinedOutcome
+
     shape = " x ".join(f"{axis.name} {axis.size}" for axis in plan.grid.axes)
     lines = [f"{result.file}: {result.points} points ({shape})"]
     lines += [f"  {word:<17}{count:>10}" for word, count in result.counts.items() if count]
+    if isinstance(result, RefinedOutcome):
+        lines.append(
+            f"refined {result.levels} times: {result.leaves} leaves, {100 * result.share:.3g} % of "
+            f"{result.effective_points} points computed; of the others at most "
+            f"{100 * result.wrong_share_bound:.2g} % read wrongly (95 % confidence)"
+        )
     rate = f"{result.points_per_second:.0f} points/s, " if result.computed else "nothing was missing, "
     lines.append(
         f"{rate}{result.compile_seconds:.1f} s compiling, {result.seconds:.1f} s in all, {result.device}"

@@ -27,10 +27,11 @@ from .analysis.fixed_points import Planar
 from .coordinates import Number
 from .progress import reporter
 from .records import Column, InputError, Status, nearest
-from .sweeps import store
+from .sweeps import refinement, store
 from .sweeps import sweep as sweeping
 from .sweeps.grid import Axis, Grid
 from .sweeps.lanes import Chain
+from .sweeps.points import FineGrid
 from .systems import weights as files
 from .systems.cells import GRU
 from .systems.families import FAMILIES, Family
@@ -131,6 +132,8 @@ class Plan:
     resume: bool
     overwrite: bool
     command: str
+    refine: int | None = None
+    """Levels of refinement; None for every point of the grid and no others."""
 
     def settings(self) -> dict[str, float | str]:
         """Every coordinate that is not an axis: its value, or the name of the axis that it follows."""
@@ -166,6 +169,20 @@ class Outcome:
     counts: dict[str, int]
 
 
+@dataclasses.dataclass(frozen=True)
+class RefinedOutcome(Outcome):
+    """What a refined sweep came to: `points` and `counts` are of the points evaluated, which the file has."""
+
+    levels: int
+    leaves: int
+    evaluations: int
+    effective_points: int
+    share: float
+    """Evaluations over effective points."""
+    wrong_share_bound: float
+    """Of the points not evaluated, the share that may read wrongly (see `sweeps.refinement`)."""
+
+
 def plan(
     family: str,
     *,
@@ -176,6 +193,7 @@ def plan(
     chunk: int | None = None,
     seed: int = 0,
     weights: Weights | None = None,
+    refine: int | None = None,
     out: str | os.PathLike[str],
     resume: bool = False,
     overwrite: bool = False,
@@ -186,7 +204,8 @@ def plan(
     `weights`, a file or a cell of two units, is what the family `weights` is about; `seed` decides the draws
     of `random`. A coordinate that is neither swept nor set takes its default axis if it has one, else its
     default value. The dimensions keep the order in which `axes` come; a default axis stands before the
-    first of them that the family names later.
+    first of them that the family names later. `refine` splits the grid's cells so many times where status or
+    topology change (see `sweeps.refinement`).
 
     Raises `InputError` for anything that would not run; nothing is written.
     """
@@ -201,19 +220,20 @@ def plan(
     _check_seed(seed)
     if resume and overwrite:
         raise InputError("resume", "either resume or overwrite", "both")
-    centre = _read_weights(weights)
-    if centre is not None and centre.dimension != 2:
-        raise InputError("--weights", "a cell of 2 units to sweep", f"one of {centre.dimension}")
-    chosen = FAMILIES[family].bound(centre, int(seed))
+    chosen = planar_family(family, weights, int(seed))
     given = list(axes.values() if isinstance(axes, Mapping) else axes)
     fixed = dict(settings or {})
     coordinates.check(chosen, given, fixed)
     swept = coordinates.ordered(chosen, given, fixed)
     largest = {one.name: np.max(np.abs(one.values)) for one in swept}
     coordinates.check_precision({**chosen.complete(fixed), **largest}, precision)
+    grid = Grid(tuple(swept))
+    if refine is not None:
+        for one in FineGrid(grid, refine).axes:
+            coordinates.check(chosen, [one], {})
     return Plan(
         family=chosen,
-        grid=Grid(tuple(swept)),
+        grid=grid,
         fixed={name: float(value) for name, value in fixed.items()},
         measure=MEASURES[measure],
         precision=precision,
@@ -223,7 +243,18 @@ def plan(
         resume=resume,
         overwrite=overwrite,
         command=command if command is not None else f"gru_sweep.studies.plan({family!r})",
+        refine=refine,
     )
+
+
+def planar_family(family: str, weights: Weights | None, seed: int) -> Family:
+    """The family of that name with the cell of two units or the seed that it needs."""
+    _check_family(family)
+    _check_seed(seed)
+    centre = _read_weights(weights)
+    if centre is not None and centre.dimension != 2:
+        raise InputError("--weights", "a cell of 2 units", f"one of {centre.dimension}")
+    return FAMILIES[family].bound(centre, seed)
 
 
 def cell(
@@ -260,31 +291,43 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
     """
     with jax.enable_x64(plan.precision == "float64"):
         evaluate = evaluator(plan, progress.note if progress is not None else None)
-        summary = sweeping.run(
-            evaluate,
-            plan.grid,
-            evaluate.columns,
-            plan.out,
-            fingerprint={**plan.fingerprint(), "numerics": evaluate.settings},
-            attributes=_provenance(plan, evaluate),
-            chunk=plan.chunk,
-            labeller=plan.measure.labeller,
-            resume=plan.resume,
-            overwrite=plan.overwrite,
-            progress=progress,
-            stop=stop,
-        )
+        options: dict[str, Any] = {
+            "fingerprint": {**plan.fingerprint(), "numerics": evaluate.settings},
+            "attributes": _provenance(plan, evaluate),
+            "chunk": plan.chunk,
+            "labeller": plan.measure.labeller,
+            "resume": plan.resume,
+            "overwrite": plan.overwrite,
+            "progress": progress,
+            "stop": stop,
+        }
+        where = evaluate, plan.grid, evaluate.columns, plan.out
+        if plan.refine is None:
+            summary = sweeping.run(*where, **options)
+        else:
+            summary = refinement.run(*where, levels=plan.refine, seed=plan.seed, **options)
         computing = summary.evaluate_seconds - evaluate.compile_seconds
-    return Outcome(
-        file=str(summary.file),
-        points=summary.points,
-        computed=summary.computed,
-        seconds=summary.seconds,
-        points_per_second=summary.computed / max(computing, 1e-9),
-        compile_seconds=evaluate.compile_seconds,
-        compilations=evaluate.compilations,
-        device=provenance.device(),
-        counts=dict(summary.counts),
+    outcome: dict[str, Any] = {
+        "file": str(summary.file),
+        "points": summary.points,
+        "computed": summary.computed,
+        "seconds": summary.seconds,
+        "points_per_second": summary.computed / max(computing, 1e-9),
+        "compile_seconds": evaluate.compile_seconds,
+        "compilations": evaluate.compilations,
+        "device": provenance.device(),
+        "counts": dict(summary.counts),
+    }
+    if not isinstance(summary, refinement.Refined):
+        return Outcome(**outcome)
+    return RefinedOutcome(
+        **outcome,
+        levels=summary.levels,
+        leaves=summary.leaves,
+        evaluations=summary.points,
+        effective_points=summary.effective_points,
+        share=summary.points / summary.effective_points,
+        wrong_share_bound=summary.wrong_share,
     )
 
 
@@ -325,15 +368,20 @@ def _workers() -> int:
 
 
 class Evaluator:
-    """The measure of a family over some of its coordinates, the others fixed: an `Evaluate`."""
+    """A measure of a family over some of its coordinates, the others fixed, `size` points a call at the most:
+    an `Evaluate`."""
 
-    def __init__(self, plan: Plan, note: Callable[[str], None] | None = None):
-        points = min(plan.chunk, plan.grid.size)
-        # few sizes, so that small sweeps find their programs in the cache
-        size = min(max(2 ** math.ceil(math.log2(points)), SMALLEST), max(plan.chunk, points))
-        self._plan = plan
-        family, measure = plan.family, plan.measure.name
-        self._chain = _programs(family.build, family.input_names, measure, plan.precision, size)
+    def __init__(
+        self,
+        family: Family,
+        fixed: Mapping[str, Number],
+        measure: Measure,
+        precision: str,
+        size: int,
+        note: Callable[[str], None] | None = None,
+    ):
+        self._family, self._fixed, self._audit = family, fixed, measure.audit
+        self._chain = _programs(family.build, family.input_names, measure.name, precision, size)
         self._chain.note = note or (lambda text: None)
         self._before = self._chain.compile_seconds, self._chain.compilations
         self.columns, self.settings = self._chain.columns, self._chain.settings
@@ -349,18 +397,19 @@ class Evaluator:
         return self._chain.compilations - self._before[1]
 
     def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        family = self._plan.family
-        full = family.complete({**self._plan.fixed, **coordinates})
+        full = self._family.complete({**self._fixed, **coordinates})
         n = len(next(iter(coordinates.values())))
         points = {name: np.broadcast_to(np.float64(value), (n,)) for name, value in full.items()}
-        columns = self._chain(family.inputs(points))
-        audit = self._plan.measure.audit
-        return columns if audit is None else audit(columns)
+        columns = self._chain(self._family.inputs(points))
+        return columns if self._audit is None else self._audit(columns)
 
 
 def evaluator(plan: Plan, note: Callable[[str], None] | None = None) -> Evaluate:
     """What computes `plan`, point by point. Programs are compiled at the first call; `note` is told of it."""
-    return Evaluator(plan, note)
+    points = plan.chunk if plan.refine is not None else min(plan.chunk, plan.grid.size)
+    # few sizes, so that small sweeps find their programs in the cache
+    size = min(max(2 ** math.ceil(math.log2(points)), SMALLEST), max(plan.chunk, points))
+    return Evaluator(plan.family, plan.fixed, plan.measure, plan.precision, size, note)
 
 
 def sweep(
@@ -372,6 +421,7 @@ def sweep(
     chunk: int | None = None,
     seed: int = 0,
     weights: Weights | None = None,
+    refine: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | sweeping.Progress = False,
@@ -383,9 +433,14 @@ def sweep(
     array or list of values; one whose name is no word comes as `**{"U_h[0,1]": (-3, 3, 64)}`. `weights`, for
     the family of that name, is a file or a cell. The Dataset's attributes also carry `points_per_second` and
     `compile_seconds` of this run. Refuses what `plan` refuses.
+
+    With `refine` the axes are those of level 0, and the Dataset has the points that were evaluated, along
+    `point`, and the leaves; `image` reads a variable of it as a dense map of any level.
     """
     axes, settings = coordinates.read(given)
     shown = coordinates.shown(given)
+    if refine is not None:
+        shown += f", refine={refine!r}"
     if weights is not None:
         shown += f", weights={'a GRU' if isinstance(weights, GRU) else repr(str(weights))}"
     options: dict[str, Any] = {
@@ -396,6 +451,7 @@ def sweep(
         "chunk": chunk,
         "seed": seed,
         "weights": weights,
+        "refine": refine,
         "resume": resume,
         "overwrite": overwrite,
         "command": f"gru_sweep.sweep({family!r}{shown}, measure={measure!r}, precision={precision!r})",

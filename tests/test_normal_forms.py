@@ -55,12 +55,16 @@ def lyapunov(field) -> float:
     return float(at_zero(normal_forms.first_lyapunov_coefficient, field))
 
 
+@eqx.filter_jit
+def derivatives(field) -> tuple[Array, Array, Array]:
+    """The first three at 0."""
+    slope, zero = jax.jacfwd(field), jnp.zeros(2)
+    return slope(zero), jax.jacfwd(slope)(zero), jax.jacfwd(jax.jacfwd(slope))(zero)
+
+
 def by_projection(field: Cubic) -> float:
-    """l1 by projection on the critical eigenvector (Kuznetsov 2004, eq 5.39), in complex NumPy."""
-    zero = jnp.zeros(2)
-    a = np.asarray(jax.jacfwd(field)(zero))
-    bb = np.asarray(jax.jacfwd(jax.jacfwd(field))(zero))
-    cc = np.asarray(jax.jacfwd(jax.jacfwd(jax.jacfwd(field)))(zero))
+    """l1 by projection on the critical eigenvector (Kuznetsov 2004, sec 5.4), in complex NumPy."""
+    a, bb, cc = map(np.asarray, derivatives(field))
     values, vectors = np.linalg.eig(a)
     q = vectors[:, np.argmax(values.imag)]
     values_t, vectors_t = np.linalg.eig(a.T)

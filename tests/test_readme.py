@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import gru_sweep as gs
-from gru_sweep import cli, studies
+from gru_sweep import cli, locating, studies
 from gru_sweep.analysis import portrait
+from gru_sweep.analysis.bifurcations.event import Event
+from gru_sweep.analysis.bifurcations.line import Located
 from gru_sweep.analysis.portrait import PhasePortrait, phase_portrait
 from gru_sweep.records import Status
 from stand_in import StuartLandau
@@ -33,7 +35,9 @@ class Undecided(studies.Evaluator):
 
 
 def quick(plan, note=None):
-    return (StuartLandau if plan.family.name == "hopf" else Undecided)(plan, note)
+    if plan.family.name == "hopf":
+        return StuartLandau(plan, note)
+    return Undecided(plan.family, plan.fixed, plan.measure, plan.precision, studies.SMALLEST, note)
 
 
 @functools.cache
@@ -42,9 +46,17 @@ def example() -> PhasePortrait:
     return phase_portrait(gs.GRU(U_h=[[3.0, -1.2], [1.2, 3.0]]))
 
 
+def on_line(family, name, line, settings, **options) -> Located:
+    """An event in the middle, in place of the search."""
+    assert (family, name, line, settings) == ("homoclinic", "gamma", (0.05, 0.06), {})
+    event = Event("homoclinic", 0.055, 1e-3, np.zeros(2), before="sink", after="sink")
+    return Located((event,), {}, np.array([]), True, ())
+
+
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch, tmp_path):
     monkeypatch.setattr(studies, "evaluator", quick)
+    monkeypatch.setattr(locating, "on_line", on_line)
     monkeypatch.setattr(portrait, "phase_portrait", lambda cell, precision="float64": example())
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_gru.json").write_text('{"U_h": [[3.0, -1.2], [1.2, 3.0]]}')
@@ -57,10 +69,18 @@ def run(monkeypatch, line):
 
 def test_commands_work_in_order(monkeypatch, tmp_path):
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gru-sweep")]
-    assert len(lines) == 7
-    assert [run(monkeypatch, line) for line in lines] == [0] * 7
+    assert len(lines) == 9
+    assert [run(monkeypatch, line) for line in lines] == [0] * 9
     written = {path.name for path in tmp_path.iterdir()} - {"my_gru.json"}
-    assert written == {"hopf.h5", "hopf.png", "topology.pdf", "zoo.h5", "around.h5", "portrait.png"}
+    assert written == {
+        "hopf.h5",
+        "hopf.png",
+        "topology.pdf",
+        "zoo.h5",
+        "around.h5",
+        "portrait.png",
+        "fine.h5",
+    }
 
 
 def test_the_toml_file_works(monkeypatch, tmp_path):
@@ -73,12 +93,16 @@ def test_the_toml_file_works(monkeypatch, tmp_path):
 def test_the_python_example_runs():
     import matplotlib.pyplot as plt
 
-    sweeps, single = blocks("python")
+    sweeps, single, changes = blocks("python")
     found: dict = {}
     exec(sweeps, found)
     assert found["ds"].sizes == {"alpha": 256, "beta": 256, "topology_class": 1, "unit": 2}
     exec(single, found)
     assert re.search(r"portrait.topology +# '(\S+)'", single)[1] == found["portrait"].topology
+    exec(changes, found)
+    assert found["event"].kind == "homoclinic"
+    (n, m) = map(int, re.search(r"a dense map of (\d+) x (\d+)", changes).groups())
+    assert gs.image(found["fine"], "topology", level=4).shape == (n, m)
     plt.close("all")
 
 

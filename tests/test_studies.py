@@ -336,7 +336,7 @@ def test_what_a_family_lacks_or_does_not_want_is_refused(gru, monkeypatch, famil
 def test_weights_need_an_axis_two_units_and_a_precision_that_holds_them(gru):
     with pytest.raises(InputError, match=r"axis: expected at least one, .*U_h\[0,1\].*got none"):
         gs.sweep("weights", weights=gru)
-    with pytest.raises(InputError, match="--weights: expected a cell of 2 units to sweep, got one of 3"):
+    with pytest.raises(InputError, match="--weights: expected a cell of 2 units, got one of 3"):
         gs.sweep("weights", weights=gs.GRU(U_h=np.eye(3)), b_r=(0, 1, 3))
     gru.write_text('{"U_h": [[1e39, 0], [0, 0]]}')
     with pytest.raises(InputError, match=r"precision: .*U_h\[0,0\] = 1e\+39, got float32"):

@@ -6,15 +6,21 @@ import dataclasses
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from .application import Config, Precision, Quiet, Seed, Set, Weights, app
 from .compiling import prepare_compiling
 from .reading import axes_of, settings_of
 from .stopping import Stop
+
+
+def _whole(kind: Any, tokens: Sequence[Token]) -> int:
+    """An integer, and nothing that would have to be rounded."""
+    return int(tokens[0].value)
 
 
 @app.command(
@@ -40,6 +46,13 @@ def run(
     engine: Annotated[str, Parameter(help="Who computes: local, this process.")] = "local",
     workers: Annotated[int, Parameter(help="Number of processes; the local engine has 1.")] = 1,
     chunk: Annotated[int | None, Parameter(help="Points computed and committed together.")] = None,
+    refine: Annotated[
+        int | None,
+        Parameter(
+            converter=_whole,
+            help="Levels, 1 to 16: split the grid's cells in half so many times where the label changes.",
+        ),
+    ] = None,
     seed: Seed = 0,
     plot: Annotated[Path | None, Parameter(help="Also draw the finished map: .png, .pdf or .svg.")] = None,
     as_json: Annotated[
@@ -81,6 +94,7 @@ def run(
         chunk=chunk,
         seed=seed,
         weights=weights,
+        refine=refine,
         out=out,
         resume=resume,
         overwrite=overwrite,

@@ -3,8 +3,9 @@
 White is where there is nothing to show (no cycle), hatched grey where a point was not resolved, and thin
 dark curves run between pixels whose topology differs. Angles are read in fractions of pi.
 
-Takes a Dataset, one of its variables, or the path of a file, finished or not. Nothing here touches
-pyplot's global state unless a figure is made for an interactive caller.
+Takes a Dataset, one of its variables, or the path of a file, finished or not. A refined one is drawn as the
+image of the deepest level that a picture can show. Nothing here touches pyplot's global state unless a
+figure is made for an interactive caller.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter
 
 from ..records import InputError, Status, nearest
+from ..sweeps import images
 from ..sweeps.store import open_dataset
 from .canvas import DPI, check, check_shape, figure_of, one_axes
 from .labels import dress, number, symbol, title, words
 
 MAX_PANELS = 9
+MAX_SIDE, MAX_PIXELS = 4096, 2**22
+"""Of the image of a refined file, along an axis and in all: more than a printed page resolves."""
 _UNRESOLVED = (Status.UNRESOLVED, Status.FAILED)
 _TOPOLOGY = ("topology", "n_fixed_points", "n_stable_cycles")
 
@@ -121,6 +125,10 @@ def _pick(
 ) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray | None]:
     """The variable, the codes that the curves separate, and where points are unresolved."""
     if isinstance(data, xr.DataArray):
+        if "point" in data.dims:
+            raise InputError(
+                "data", "the Dataset of a refined sweep, or an image of it", "one variable of it"
+            )
         return data, curves if isinstance(curves, xr.DataArray) else None, None
     if not isinstance(data, xr.Dataset):
         with open_dataset(data) as opened:
@@ -134,6 +142,9 @@ def _pick(
         raise InputError(
             "variable", "one over the axes alone", f"{variable}, which also has {', '.join(extra)}"
         )
+    if images.refined(data):
+        drawn = [variable, "status", *_TOPOLOGY, *([curves] if isinstance(curves, str) else [])]
+        return _pick(images.picture(data, drawn, MAX_SIDE, MAX_PIXELS), variable, curves)
     unresolved = None if status is None else status.isin([int(one) for one in _UNRESOLVED])
     if isinstance(curves, xr.DataArray):
         return values, curves, unresolved

@@ -7,6 +7,7 @@ axis cut, leading axes one index at a time.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -28,12 +29,14 @@ class Axis:
     """A named coordinate with n >= 1 finite, distinct values, in any order.
 
     Equal values are refused: the value is the point's label, and `sel` on a repeated label is ambiguous.
+    `geometric` says that the values are spaced so; what lies between two of them follows from it.
     """
 
     name: str
     values: np.ndarray
     long_name: str = ""
     units: str = "1"
+    geometric: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or self.name == "." or re.search(r"[\s/=\x00-\x1f]", self.name):
@@ -86,7 +89,28 @@ class Axis:
         if logarithmic and not (start > 0 and stop > 0):
             raise InputError("--axis", "positive START and STOP for a log axis", text)
         spaced = np.geomspace if logarithmic else np.linspace
-        return cls(name.strip(), spaced(start, stop, num), long_name, units)
+        return cls(name.strip(), spaced(start, stop, num), long_name, units, logarithmic)
+
+    def refined(self, levels: int) -> Axis:
+        """The axis with 2^levels - 1 values more between neighbours, spaced as they are.
+
+        Evenly or geometrically spaced values give, to the last bit, the longer `linspace` or `geomspace`;
+        others have their arithmetic means put between them, level by level.
+        """
+        first, last = self.values[0], self.values[-1]
+        num = ((self.size - 1) << levels) + 1
+        if self.geometric:
+            values = np.geomspace(first, last, num)
+        elif np.array_equal(self.values, np.linspace(first, last, self.size)):
+            values = np.linspace(first, last, num)
+        elif first * last > 0 and np.array_equal(self.values, np.geomspace(first, last, self.size)):
+            values = np.geomspace(first, last, num)
+        else:
+            values = self.values
+            for _ in range(levels):
+                values, coarse = np.empty(2 * values.size - 1), values
+                values[::2], values[1::2] = coarse, (coarse[:-1] + coarse[1:]) / 2
+        return dataclasses.replace(self, values=values)
 
 
 @dataclass(frozen=True)
@@ -191,12 +215,17 @@ class Grid:
 
     def blocks(self, chunk: int) -> Blocks:
         """The grid cut into blocks of at most `chunk` points."""
-        if isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1:
-            raise InputError("--chunk", "a positive integer", chunk)
-        return Blocks(self.shape, int(chunk))
+        return Blocks(self.shape, checked_chunk(chunk))
 
     def coordinates(self, block: Block) -> dict[str, np.ndarray]:
         """The coordinates of the block's points, each float64 (block.size,), in C order."""
         values = [axis.values[s] for axis, s in zip(self.axes, block.slices, strict=True)]
         full = np.meshgrid(*values, indexing="ij")
         return {name: array.ravel() for name, array in zip(self.names, full, strict=True)}
+
+
+def checked_chunk(chunk: int) -> int:
+    """`chunk`, the most points in a block; `InputError` unless it is a positive integer."""
+    if isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1:
+        raise InputError("--chunk", "a positive integer", chunk)
+    return int(chunk)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gru_sweep.records import Column
 from gru_sweep.sweeps.grid import Block, Blocks, Grid
+from gru_sweep.sweeps.points import Points
 
 MAX_SHARDS = 200
 """HDF5 opens all sources of a virtual dataset at once and reads as fill, silently, those past the limit
@@ -25,7 +26,7 @@ SLOT_BYTES = 32_768
 class Layout:
     """Where each point of each column lies; a pure function of grid, columns and chunk size."""
 
-    def __init__(self, grid: Grid, columns: tuple[Column, ...], chunk: int):
+    def __init__(self, grid: Grid | Points, columns: tuple[Column, ...], chunk: int):
         self.grid, self.columns = grid, tuple(columns)
         self.blocks = grid.blocks(chunk)
         run = -(-self.blocks.total // MAX_SHARDS)
@@ -83,12 +84,12 @@ class Layout:
         return self.grid.size * point + len(self.columns) * (1024 * len(self.shards) + 64 * self.blocks.total)
 
 
-def _extra_dimensions(grid: Grid, columns: tuple[Column, ...]) -> dict[str, int]:
+def _extra_dimensions(grid: Grid | Points, columns: tuple[Column, ...]) -> dict[str, int]:
     """Name and size of the dimensions beyond the grid's."""
     names = [*grid.names, *(c.name for c in columns)]
     if len(set(names)) < len(names):
         raise ValueError(f"axes and columns share a name: {', '.join(names)}")
-    extra: dict[str, int] = {}
+    extra: dict[str, int] = dict(zip(grid.names, grid.shape, strict=True)) if isinstance(grid, Points) else {}
     for column in columns:
         # Engines disagree on booleans, complex numbers and half floats; -1 is no fill of an unsigned integer.
         if column.dtype.kind not in "if" or column.dtype == np.float16:

@@ -17,6 +17,8 @@ from gru_sweep.records import InputError
 from gru_sweep.sweeps import lock
 from gru_sweep.sweeps.grid import Axis, Block, Blocks, Grid
 from gru_sweep.sweeps.layout import Layout
+from gru_sweep.sweeps.points import FineGrid
+from gru_sweep.sweeps.refined_schema import root_axis
 from gru_sweep.sweeps.schema import FORMAT
 
 if TYPE_CHECKING:
@@ -116,21 +118,32 @@ def blocks_done(path: Path, layout: Layout, token: str) -> list[int]:
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What is in the file, how far it is, how it was made; JSON-ready.
 
+    Of a refined file shape and axes are the finest grid's, and points are those asked for so far.
     Keys: file, complete, shape, points, done (points), axes, variables, counts (points by status), bytes,
     writer (who is at work on it, or None), attributes, configuration.
     """
     path = followed(path)
     with opened(path, "FILE") as file:
         stored = configuration(file)
-        grid = Grid(tuple(_axis(file[name]) for name in stored["axes"]))
         complete = bool(file.attrs["complete"])
-        parts = [] if complete else list(parts_folder(path).glob(f"{stored['token']}-*.h5"))
+        counts = count_flags(file["status"]) if "status" in file else {}
+        if "refine" in stored:
+            root = Grid(tuple(root_axis(file, name) for name in stored["axes"]))
+            grid: Grid | FineGrid = FineGrid(root, stored["refine"])
+            points = file["point"].size
+            done = points - counts["not_computed"]
+        else:
+            grid = Grid(tuple(_axis(file[name]) for name in stored["axes"]))
+            points = grid.size
+            done = points if complete else _points_done(path, grid, stored)
+        folder = parts_folder(path)
+        parts = [] if complete else [*folder.glob(f"{stored['token']}-*.h5"), *folder.glob("*.h5.parts/*.h5")]
         return {
             "file": str(path),
             "complete": complete,
             "shape": list(grid.shape),
-            "points": grid.size,
-            "done": grid.size if complete else _points_done(path, grid, stored),
+            "points": points,
+            "done": done,
             "axes": {
                 axis.name: {
                     "size": axis.size,
@@ -151,7 +164,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
                 for name, variable in file.items()
                 if variable.shape and not variable.is_scale
             },
-            "counts": count_flags(file["status"]) if "status" in file else {},
+            "counts": counts,
             "bytes": path.stat().st_size + sum(part.stat().st_size for part in parts),
             "writer": lock.holder(parts_folder(path) / LOCK),
             "attributes": attributes_of(file),

@@ -45,7 +45,7 @@ def describe_column(dataset: h5py.Dataset, column: Column) -> None:
     dataset.attrs["units"] = column.units
     if column.flags is not None:
         words = {int(member): member.name.lower() for member in column.flags}
-        _list_flags(dataset, {-1: "not_computed"} | words)
+        list_flags(dataset, {-1: "not_computed"} | words)
     elif column.dtype.kind == "f":
         dataset.attrs.create("_FillValue", column.fill, shape=(1,), dtype=column.dtype)
 
@@ -64,17 +64,22 @@ def write(
     for name, value in attributes.items():
         file.attrs[name] = value
     for axis in layout.grid.axes:
-        _scale(file, axis.name, axis.values, axis.long_name or axis.name.replace("_", " "), axis.units)
+        scale(file, axis.name, axis.values, axis.long_name or axis.name.replace("_", " "), axis.units)
     for name, size in layout.extra.items():
-        _scale(file, name, np.arange(size, dtype=np.int32), name.replace("_", " "), "1")
+        scale(file, name, np.arange(size, dtype=np.int32), name.replace("_", " "), "1")
     for column in layout.columns:
         made = dataset(column)
         describe_column(made, column)
-        _attach(file, made, layout.grid.names + column.dims)
+        attach(file, made, layout.grid.names + column.dims)
     if labeller is not None:
         _labels(file, layout, labeller, classes)
     file.create_dataset("configuration", data=configuration, dtype=h5py.string_dtype())
     file["configuration"].attrs["long_name"] = "what was asked for, as JSON"
+
+
+def described(layout: Layout, labeller: Labeller | None) -> list[str]:
+    """The variables over the grid: columns, and the label."""
+    return [*(column.name for column in layout.columns), *([labeller.name] if labeller else [])]
 
 
 def check_attributes(attributes: Mapping[str, Any]) -> None:
@@ -86,13 +91,15 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
             raise ValueError(f"attribute {name}: more than {MAX_ATTRIBUTE_BYTES} bytes")
 
 
-def _scale(file: h5py.File, name: str, values: np.ndarray, long_name: str, units: str) -> None:
+def scale(file: h5py.File, name: str, values: np.ndarray, long_name: str, units: str) -> None:
+    """A dimension and its coordinate."""
     made = file.create_dataset(name, data=values)
     made.attrs["long_name"], made.attrs["units"] = long_name, units
     made.make_scale(name)
 
 
-def _attach(file: h5py.File, dataset: h5py.Dataset, dims: tuple[str, ...]) -> None:
+def attach(file: h5py.File, dataset: h5py.Dataset, dims: tuple[str, ...]) -> None:
+    """Give a dataset its dimensions, all of which the file has."""
     if len(dims) != dataset.ndim:
         raise ValueError(f"{dataset.name}: dimensions {dims} for shape {dataset.shape}")
     for place, dim in enumerate(dims):
@@ -114,10 +121,11 @@ def _labels(file: h5py.File, layout: Layout, labeller: Labeller, classes: Sequen
     index.attrs["long_name"] = f"{labeller.long_name}, as an index into {table}"
     index.attrs["units"] = "1"
     if len(classes) <= MAX_LISTED_CLASSES and sum(len(c.encode()) + 1 for c in classes) < MAX_ATTRIBUTE_BYTES:
-        _list_flags(index, {-1: "not_computed"} | dict(enumerate(classes)))
-    _attach(file, index, layout.grid.names)
+        list_flags(index, {-1: "not_computed"} | dict(enumerate(classes)))
+    attach(file, index, layout.grid.names)
 
 
-def _list_flags(dataset: h5py.Dataset, words: Mapping[int, str]) -> None:
+def list_flags(dataset: h5py.Dataset, words: Mapping[int, str]) -> None:
+    """The meaning of each value."""
     dataset.attrs["flag_values"] = np.array(list(words), dtype=dataset.dtype)
     dataset.attrs["flag_meanings"] = " ".join(words.values())

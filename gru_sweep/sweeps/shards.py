@@ -35,6 +35,32 @@ def create_column(file: h5py.File, layout: Layout, column: Column, shape: tuple[
     )
 
 
+def put(
+    file: h5py.File,
+    layout: Layout,
+    here: tuple[slice, ...],
+    shape: tuple[int, ...],
+    values: Mapping[str, np.ndarray],
+) -> None:
+    """Write the columns of a block of `shape`, each (points, *column.shape), to `here`.
+
+    What is nothing but fill is not written, slots a few at a time.
+    """
+    for column in layout.columns:
+        array = values[column.name].reshape(shape + column.shape)
+        filled = np.isnan(array) if column.dtype.kind == "f" else array == column.fill
+        if "slot" not in column.dims:
+            if not filled.all():
+                file[column.name][here] = array
+            continue
+        place, width = len(shape) + column.dims.index("slot"), layout.slot_width(column)
+        used = ~filled.all(axis=tuple(a for a in range(array.ndim) if a != place))
+        for first in range(0, used.size, width):
+            if used[first : first + width].any():
+                some = (slice(None),) * (place - len(shape)) + (slice(first, first + width),)
+                file[column.name][here + some] = array[(slice(None),) * len(shape) + some]
+
+
 class Shard:
     """A shard in memory, new or read from `path`, until `save`."""
 
@@ -53,20 +79,7 @@ class Shard:
         """Append the next block: its columns, each (block.size, *column.shape), and the time they took."""
         if block != self.members[self.done]:
             raise ValueError(f"block {block.index} is not the next, {self.members[self.done].index}")
-        here = self.layout.inside(block, self.region)
-        for column in self.layout.columns:
-            array = values[column.name].reshape(block.shape + column.shape)
-            filled = np.isnan(array) if column.dtype.kind == "f" else array == column.fill
-            if "slot" not in column.dims:
-                if not filled.all():
-                    self._file[column.name][here] = array
-                continue
-            place, width = len(block.shape) + column.dims.index("slot"), self.layout.slot_width(column)
-            used = ~filled.all(axis=tuple(a for a in range(array.ndim) if a != place))
-            for first in range(0, used.size, width):
-                if used[first : first + width].any():
-                    some = (slice(None),) * (place - len(block.shape)) + (slice(first, first + width),)
-                    self._file[column.name][here + some] = array[(slice(None),) * len(block.shape) + some]
+        put(self._file, self.layout, self.layout.inside(block, self.region), block.shape, values)
         self.done += 1
         self._file.attrs["done"] = self.done
         self._file.attrs["seconds"] += seconds
@@ -88,12 +101,19 @@ def verified(path: Path, most: int) -> int:
     """
     try:
         with h5py.File(path) as file:
-            for dataset in file.values():
-                offsets: list[tuple[int, ...]] = []
-                dataset.id.chunk_iter(lambda chunk, offsets=offsets: offsets.append(chunk.chunk_offset))
-                for offset in offsets:
-                    dataset[tuple(slice(a, a + n) for a, n in zip(offset, dataset.chunks, strict=True))]
+            read_through(file)
             done = int(file.attrs["done"])
             return done if done <= most else 0
     except Exception:  # of what kind depends on the byte that is damaged
         return 0
+
+
+def read_through(file: h5py.File) -> None:
+    """Read every HDF5 chunk against its checksum; raises, of what kind depends on the damage."""
+    for dataset in file.values():
+        if dataset.chunks is None:
+            continue
+        offsets: list[tuple[int, ...]] = []
+        dataset.id.chunk_iter(lambda chunk, offsets=offsets: offsets.append(chunk.chunk_offset))
+        for offset in offsets:
+            dataset[tuple(slice(a, a + n) for a, n in zip(offset, dataset.chunks, strict=True))]

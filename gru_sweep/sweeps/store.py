@@ -15,7 +15,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,14 @@ import numpy as np
 
 from gru_sweep.records import Column, InputError
 from gru_sweep.sweeps import atomic, index, provenance, schema
+from gru_sweep.sweeps.claim import Claim
 from gru_sweep.sweeps.grid import Block, Grid
 from gru_sweep.sweeps.layout import Layout
-from gru_sweep.sweeps.lock import Held, Lock
 from gru_sweep.sweeps.pack import pack
+from gru_sweep.sweeps.points import Points
 from gru_sweep.sweeps.reading import (
-    LOCK,
-    attributes_of,
-    configuration,
     count_flags,
     describe,
-    followed,
     open_dataset,
     opened,
     parts_folder,
@@ -48,7 +44,7 @@ SAVE_EVERY = 1.0
 """Seconds after which a shard of several blocks is committed before it is full."""
 
 
-class Store:
+class Store(Claim):
     """The one writer of one file; a context manager that lets go of it at the end.
 
     `done` counts the points that are safe on disk; `finished` says that the file is one ordinary file.
@@ -57,7 +53,7 @@ class Store:
     def __init__(
         self,
         path: str | Path,
-        grid: Grid,
+        grid: Grid | Points,
         columns: tuple[Column, ...],
         *,
         chunk: int,
@@ -72,38 +68,29 @@ class Store:
         `fingerprint` (JSON) is all that decides the values; to resume, it must equal the stored one.
         `attributes` are strings and numbers for readers; a resumed file keeps its first ones.
         """
-        self.path, self.layout, self.labeller = followed(path), Layout(grid, columns, chunk), labeller
+        self.layout, self.labeller = Layout(grid, columns, chunk), labeller
         schema.check_attributes(attributes)
         if labeller is not None and not set(labeller.needs) <= {c.name for c in columns}:
             raise ValueError(f"{labeller.name} needs {labeller.needs}, not all of them columns")
         for name in ("configuration", *((labeller.name, f"{labeller.name}_class") if labeller else ())):
             if name in (*grid.names, *self.layout.extra, *(c.name for c in columns)):
                 raise ValueError(f"{name} is a name that the file needs for itself")
-        self._wanted: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             "made_by": provenance.made_by(fingerprint, self.layout),
             "axes": list(grid.names),
             "chunk": int(chunk),
             "token": uuid.uuid4().hex[:8],
         }
         self._shard: Shard | None = None
-        self._lock: Lock | None = None
         self._waiting: bytes | None = None
         self._unsaved, self._saved_at, self._new = 0, 0.0, False
-        self.done, self.damaged, self.finished = 0, 0, False
-        if resume and overwrite:
-            raise InputError("--resume", "either --resume or --overwrite", "both")
-        if not self.path.parent.is_dir():
-            raise InputError("--out", "a file in an existing folder", str(self.path))
-        if self.path.is_dir():
-            raise InputError("--out", "a file", f"a folder, {self.path}")
-        earlier = self._earlier(resume, overwrite)
-        if earlier is not None and earlier["complete"] and not parts_folder(self.path).exists():
-            self.done, self.finished = grid.size, True
+        self.done, self.damaged = 0, 0
+        super().__init__(path, wanted, resume=resume, overwrite=overwrite)
+        if self.finished:
+            self.done = grid.size
             return
-        self._claim()
         try:
-            # Looked at again, because only now can no other writer change what is there.
-            self._start(attributes, self._earlier(resume, overwrite))
+            self._start(attributes, self.earlier)
         except OSError as error:
             self.close()
             raise InputError("--out", "a folder that can be written", f"{self.path} ({error})") from None
@@ -146,7 +133,7 @@ class Store:
         if self._waiting is not None:
             atomic.write(self.path, self._waiting)
             self._waiting = None
-            self._remove_strays()
+            self.remove(self._token)
         self.done += self._unsaved
         self._unsaved, self._saved_at = 0, time.monotonic()
 
@@ -172,42 +159,10 @@ class Store:
         if self._shard is not None:
             self._shard.close()
             self._shard = None
-        if self._lock is None:
-            return
-        parts = parts_folder(self.path)
         empty = self._new and not self.done
         if empty:
             self.path.unlink(missing_ok=True)
-        if self.finished or empty:
-            for part in parts.iterdir():
-                if part.name != LOCK:
-                    part.unlink()
-        self._lock.release()
-        self._lock = None
-        with suppress(OSError):  # the folder stays where it holds shards
-            parts.rmdir()
-
-    def _earlier(self, resume: bool, overwrite: bool) -> dict[str, Any] | None:
-        """What a file to be resumed says of itself; None where there is none. Refuses what is in the way."""
-        if overwrite:
-            return None
-        if not self.path.exists():
-            if any(parts_folder(self.path).glob("*.h5")):
-                raise InputError(
-                    "--out", "a new file, or --overwrite", f"{parts_folder(self.path)} with old shards"
-                )
-            return None
-        if not resume:
-            raise InputError("--out", "a new file, or --resume, or --overwrite", f"{self.path}, which exists")
-        with opened(self.path, "--resume") as file:
-            stored: dict[str, Any] = {**configuration(file), "complete": bool(file.attrs["complete"])}
-            stored["attributes"] = attributes_of(file)
-            provenance.require_equal(stored["made_by"], self._wanted["made_by"])
-            if not stored["complete"] and stored["chunk"] != self._wanted["chunk"]:
-                raise InputError(
-                    "--chunk", f"{stored['chunk']}, as the unfinished file has", self._wanted["chunk"]
-                )
-        return stored
+        self.release(clear=self.finished or empty)
 
     def _require_room(self) -> None:
         """Shards and finished file stand side by side for a moment; what is there tells the whole size."""
@@ -222,20 +177,6 @@ class Store:
                 f"a sweep that fits on the disk ({free / 1e9:.3g} GB free)",
                 f"one that needs {needed / 1e9:.3g} GB more",
             )
-
-    def _claim(self) -> None:
-        parts = parts_folder(self.path)
-        try:
-            parts.mkdir(exist_ok=True)
-            self._lock = Lock(parts / LOCK)
-        except Held as other:
-            raise InputError(
-                "--out", "a file that no other sweep writes", f"{self.path}, held by {other}"
-            ) from None
-        except OSError as error:
-            with suppress(OSError):
-                parts.rmdir()
-            raise InputError("--out", "a folder that can be written", f"{self.path} ({error})") from None
 
     def _start(self, attributes: Mapping[str, Any], earlier: dict[str, Any] | None) -> None:
         if earlier is not None and earlier["complete"]:
@@ -255,13 +196,18 @@ class Store:
             self._attributes = provenance.resumed(
                 earlier["attributes"], attributes, self.done, self.layout.grid.size
             )
+        regions = [self.layout.region(shard) for shard in self.layout.shards]
         content = index.image(
-            self._shard_paths(), self.layout, self.labeller, self._attributes, self._configuration
+            list(zip(self._shard_paths(), regions, strict=True)),
+            self.layout,
+            self.labeller,
+            self._attributes,
+            self._configuration,
         )
         self._waiting = content if earlier is None and not self._new else None
         if self._waiting is None:
             atomic.write(self.path, content)
-            self._remove_strays()
+            self.remove(self._token)
 
     def _trusted(self, shard: Block) -> int:
         path = self._shard_path(shard)
@@ -270,12 +216,6 @@ class Store:
             self.damaged += 1
             path.unlink()
         return done
-
-    def _remove_strays(self) -> None:
-        """Leftovers of killed writers, and the shards of a sweep that was overwritten."""
-        for part in parts_folder(self.path).iterdir():
-            if part.name != LOCK and not (part.name.startswith(self._token) and part.suffix == ".h5"):
-                part.unlink()
 
     def _shard_path(self, shard: Block) -> Path:
         return shard_path(self.path, self._token, shard)

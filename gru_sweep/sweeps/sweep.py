@@ -30,7 +30,10 @@ class Progress(Protocol):
     """Who is told how far a sweep is; always called from the thread that called `run`."""
 
     def start(self, total: int, done: int) -> None:
-        """Once, first: the points of the grid, and those that are safe from an earlier run."""
+        """First: the points of the grid, and those that are safe from an earlier run.
+
+        A refined sweep says it for every round of its points, when it knows them.
+        """
 
     def advance(self, n: int) -> None:
         """`n` more points are safe on disk."""
@@ -55,7 +58,7 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, file: Path, safe: int, total: int):
         self.file, self.safe, self.total = file, safe, total
-        super().__init__(f"interrupted: {_safe(file, safe, total)}")
+        super().__init__(f"interrupted: {how_far(file, safe, total)}")
 
 
 class SweepError(RuntimeError):
@@ -65,7 +68,7 @@ class SweepError(RuntimeError):
         self.file, self.safe, self.total = file, safe, total
         number = getattr(cause, "errno", None)
         reason = os.strerror(number) if number else str(cause).partition("\n")[0]
-        super().__init__(f"cannot write: {reason}; {_safe(file, safe, total)}")
+        super().__init__(f"cannot write: {reason}; {how_far(file, safe, total)}")
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def run(
     blocks before it are safe.
     """
     began = time.perf_counter()
-    progress = progress or _Silent()
+    progress = progress or Silent()
     with Store(
         path,
         grid,
@@ -124,7 +127,7 @@ def run(
             if not store.finished:
                 if store.damaged:
                     progress.note(f"{store.damaged} damaged shards are computed again")
-                seconds = _fill(evaluate, store, progress, stop)
+                seconds = fill(evaluate, store, progress, stop)
                 progress.note("joining the shards into one file")
                 store.finish()
             counts = store.counts()
@@ -133,14 +136,14 @@ def run(
         except OSError as error:
             raise SweepError(store.path, store.done, grid.size, error) from error
         except Exception as error:
-            error.add_note(_safe(store.path, store.done, grid.size))
+            error.add_note(how_far(store.path, store.done, grid.size))
             raise
         finally:
             progress.finish()
     return Summary(store.path, grid.size, store.done - before, time.perf_counter() - began, seconds, counts)
 
 
-def _fill(evaluate: Evaluate, store: Store, progress: Progress, stop: Stop | None) -> float:
+def fill(evaluate: Evaluate, store: Store, progress: Progress, stop: Stop | None) -> float:
     """Compute what is missing; return the seconds spent in `evaluate`."""
     total, told = 0.0, store.done
     with _Writer(store) as writer:
@@ -203,7 +206,9 @@ class _Writer:
             self._error = error
 
 
-class _Silent:
+class Silent:
+    """Tells nobody."""
+
     def start(self, total: int, done: int) -> None: ...
 
     def advance(self, n: int) -> None: ...
@@ -228,7 +233,8 @@ def _checked(returned: Mapping[str, np.ndarray], column: Column, block: Block) -
     return cast
 
 
-def _safe(file: Path, safe: int, total: int) -> str:
+def how_far(file: Path, safe: int, total: int) -> str:
+    """How many points are on disk, in words."""
     if not safe:
         return f"none of {total} points is safe"
     return f"{safe} of {total} points are safe in {file}; the same command with --resume goes on from there"

@@ -176,7 +176,7 @@ def _nodes(a: float, b: float, start: float, stop: float) -> np.ndarray:
     return np.concatenate([even, a + near, b - near, ends])
 
 
-def _row(columns: dict[str, np.ndarray], i: Any) -> dict[str, np.ndarray]:
+def _row(columns: dict[str, np.ndarray], i: Any) -> dict[str, Any]:
     return {name: column[i] for name, column in columns.items()}
 
 

@@ -3,9 +3,9 @@ the next along a curve.
 
 With A = df/dh, B(u, v) and C(u, v, w) the second and third derivatives along the given directions:
 
-**Hopf** (tr A = 0 < det A = omega^2). Let A = [[a, b], [c, -a]]. The columns t1 = (b, -a), t2 = (0, -omega) of
-T satisfy A t1 = omega t2 and A t2 = -omega t1, so that y = T^-1 h turns with angular velocity omega. In these
-coordinates, of f = T^-1 f(T y), subscripts being derivatives and superscripts components,
+**Hopf** (tr A = 0 < det A = omega^2). Let A = [[a, b], [c, -a]]. The columns t1 = (b, -a), t2 = (0, -omega)
+of T satisfy A t1 = omega t2 and A t2 = -omega t1, so that y = T^-1 h turns with angular velocity omega. In
+these coordinates, of f = T^-1 f(T y), subscripts being derivatives and superscripts components,
 
     16 k = f1_111 + f1_122 + f2_112 + f2_222
            + (f1_12 (f1_11 + f1_22) - f2_12 (f2_11 + f2_22) - f1_11 f2_11 + f1_22 f2_22) / omega,
