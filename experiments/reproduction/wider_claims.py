@@ -1,0 +1,136 @@
+"""Sections 4 to 6, Figs 10 to 12: lines of slow points, conjectures, training, and what was left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .claim import DIRECT, READING, REFUTED, Claim, Finding, Measured, figure, verdict
+
+TRAINING = "nothing has been trained yet: it takes the data sets and the trainer of section 5"
+BEYOND = (
+    "the program finds cycles, separatrices and bifurcations of two units; not of three, and no exponents"
+)
+SHAPES = "no experiment classifies the shapes of nullclines yet"
+
+
+def one_point(m: Measured) -> Finding:
+    counts = m("fig10", "fixed_points") + m("fig10", "fixed_points_with_gates")
+    known = m("fig10", "certified") + m("fig10", "certified_with_gates")
+    near, gap = m("fig10", "nullclines_apart_at_most", -1), m("fig10", "one_minus_u", -1)
+    value = (
+        f"{max(counts)} fixed point at every u, {'all' if all(known) else 'not all'} proven; nullclines at "
+    )
+    value += f"most {near:.4f} apart within 0.2 at 1 - u = {gap:.0e}"
+    return Finding(value, verdict(set(counts) == {1} and all(known) and near < 0.02), "found by the program")
+
+
+def slow(m: Measured) -> Finding:
+    time, gated = m("fig10", "time_to_a_tenth"), m("fig10", "time_to_a_tenth_with_gates")
+    last = m("fig10", "at_u_of_1")
+    value = (
+        f"0.2 falls to 0.02 within {time[-1]:.0f} at 1 - u = {m('fig10', 'one_minus_u', -1):.0e}, with reset "
+    )
+    value += f"gates within {gated[-1]:.3g}"
+    why = (
+        f"on a fixed interval the speed stays: s^3/6 at u = 1, {last['largest_speed']:.1e} at s = 0.2; gates "
+    )
+    why += (
+        f"that cancel it leave {last['largest_speed_with_gates']:.1e}; arbitrarily slow it is near the point"
+    )
+    return Finding(value, READING if gated[-1] > 10 * time[-1] > 1e3 else REFUTED, why)
+
+
+def no_line(m: Measured) -> Finding:
+    left = m("fig10", "at_u_of_1", "speed_over_s^3_at_the_innermost_place")
+    value = f"speed {left:.4f} s^3 on the line at u = 1, where the eigenvalue is 0"
+    return Finding(value, verdict(abs(left - 1 / 6) < 1e-3), "not a proof for other weights")
+
+
+def target(m: Measured) -> Finding:
+    found = m("direct", "fitzhugh_nagumo")
+    period = "none" if found["period"] is None else f"{found['period']:.4f}"
+    value = f"{found['topology']}, {', '.join(found['kinds'])}, period {period}"
+    if found["topology"] != "cycle+(source)":
+        return Finding(value, REFUTED)
+    why = "at the mean of I, 0.7, an unstable node: its eigenvalues are real"
+    return Finding(value, *((READING, why) if "unstable node" in found["kinds"] else (verdict(True), "")))
+
+
+def representable(m: Measured) -> Finding:
+    ours, theirs = (
+        m("direct", "eq8", "just_before_the_folds", "topology"),
+        m("direct", "fitzhugh_nagumo", "topology"),
+    )
+    return Finding(f"Eq 8: {ours}; target: {theirs}", verdict(ours == theirs != ""))
+
+
+def hidden(m: Measured) -> Finding:
+    if "census" in m:
+        return conjecture("hidden attractors")(m)
+    count = m("catalogue", "with_a_hidden_cycle")
+    value = f"{count} topologies of the catalogue have a stable cycle around no unstable fixed point"
+    why = "a stable and an unstable cycle around a sink, with unequal b_z (sections 3 and 4 set b_z = 0)"
+    return Finding(value, verdict(count == 0), why if count else "")
+
+
+def conjecture(name: str) -> Callable[[Measured], Finding]:
+    """The check of a conjecture that the census looked at, reading by reading."""
+
+    def check(m: Measured) -> Finding:
+        readings = m("census", "conjectures", name, "by_reading")
+        parts = []
+        for reading, one in readings.items():
+            count = len(one["examples"])
+            share = "" if count or one["share_below"] is None else f", a share below {one['share_below']:.1e}"
+            parts.append(f"{reading}: {count or 'no'} certified counter-example{'s' * (count != 1)}{share}")
+        against = any(one["examples"] for one in readings.values())
+        # none among so many is no proof
+        return Finding(
+            "; ".join(parts), REFUTED if against else READING, "" if against else "in what was drawn"
+        )
+
+    return check
+
+
+def planar_folds(m: Measured) -> Finding:
+    readings = m("census", "conjectures", "cycle folds", "by_reading")
+    count = sum(len(one["examples"]) for one in readings.values())
+    why = (
+        "in the plane already"
+        if count
+        else "among the planar cells of the census; none of three units was drawn"
+    )
+    return Finding(f"{count} folds of cycles bracketed, each with a cell as example", verdict(count > 0), why)
+
+
+CLAIMS = (
+    Claim("4, Fig 10", "Nullclines that nearly coincide, with one intersection.", figure("fig10"), one_point),
+    Claim("4, Fig 10", "There the flow can be arbitrarily slow.", figure("fig10"), slow),
+    Claim("4, 5.2", "It only resembles a line of fixed points.", figure("fig10"), no_line),
+    Claim("5.1", "The FitzHugh-Nagumo target: an unstable spiral inside a cycle.", DIRECT, target),
+    Claim("5.1", "Two units can have that topology.", DIRECT, representable),
+    Claim("4, 6", "There are no hidden attractors (a conjecture).", figure("census"), hidden),
+    Claim(
+        "6",
+        "Without reset gate at most four sinks.",
+        figure("census"),
+        conjecture("sinks without reset gate"),
+    ),
+    Claim("6", "Bifurcations of cycles occur (the text: perhaps in 3-D).", figure("census"), planar_folds),
+    Claim("6", "Nullclines without reset gate: sigmoid, s-shape, three lines.", why=SHAPES),
+    Claim("6", "With it: pitchfork, sigmoid and U, O-shape.", why=SHAPES),
+    Claim("5.1, Fig 11", "Two units learn the FitzHugh-Nagumo cycle.", why=TRAINING),
+    Claim("5.2, Fig 11", "They learn a pseudo-line attractor for the line.", why=TRAINING),
+    Claim("5.3, Fig 11", "They fail on the ring: finitely many fixed points are left.", why=TRAINING),
+    Claim("5.3, Fig 12", "The ring improves with the number of units.", why=TRAINING),
+    Claim("5.3, Fig 12", "FitzHugh-Nagumo does not.", why=TRAINING),
+    Claim("1, 6", "No continuous attractor is learnt, in any finite dimension.", why=TRAINING),
+    Claim("6", "Three units are probably chaotic for some parameters.", why=BEYOND),
+    Claim(
+        "6",
+        "One LSTM unit has fewer kinds of dynamics than two GRUs.",
+        why="there is no LSTM in the program yet",
+    ),
+    Claim("6", "Topologies withstand pruning and perturbation, how far is asked.", why="not measured yet"),
+    Claim("6", "Trained networks may hold redundant copies of a mechanism.", why=TRAINING),
+)
