@@ -1,23 +1,33 @@
-"""The hall's second door: a family on a line of one coordinate, joined to the search for its bifurcations."""
+"""The hall's second door: a family on a line or in a plane, joined to the search for its bifurcations."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from . import coordinates, studies
+from . import __version__, atlas, coordinates, provenance, studies
+from .analysis.bifurcations.curves import curves as curves_in
 from .analysis.bifurcations.line import Located
 from .analysis.bifurcations.line import locate as locate_on
 from .coordinates import Number
 from .records import InputError
 from .studies import Weights
+from .sweeps import atomic
 from .sweeps.grid import Axis
 from .systems.families import Family
 from .systems.slices import slice_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Steps = Callable[[int, int], None]
 
 
 def locate(
@@ -25,7 +35,7 @@ def locate(
     *,
     weights: Weights | None = None,
     seed: int = 0,
-    **given: tuple[float, float] | Number,
+    **given: tuple[Number, Number] | Number,
 ) -> Located:
     """Every bifurcation of `family` on a line: `gs.locate("homoclinic", gamma=(0.05, 0.06))`.
 
@@ -46,16 +56,17 @@ def locate(
 def on_line(
     family: str,
     name: str,
-    line: tuple[float, float],
+    line: tuple[Number, Number],
     settings: Mapping[str, Any],
     *,
     weights: Weights | None = None,
     seed: int = 0,
+    progress: Steps = lambda done, total: None,
 ) -> Located:
-    """The same with the line and what is held fixed apart."""
+    """The same with the line and what is held fixed apart; `progress` is told the steps done, of how many."""
     chosen = studies.planar_family(family, weights, seed)
     start, stop = bounds("along", name, line)
-    _check(chosen, name, (start, stop), settings)
+    _check(chosen, [Axis(name, np.array([start, stop]))], settings, "along")
     with jax.enable_x64(True):
         field = slice_of(chosen, (name,), settings)
         evaluate = studies.Evaluator(
@@ -66,16 +77,101 @@ def on_line(
             parts = [evaluate({name: some}) for some in _split(values)]
             return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
 
-        return locate_on(field, start, stop, portraits, np.full(2, -1.0), np.full(2, 1.0))
+        return locate_on(field, start, stop, portraits, np.full(2, -1.0), np.full(2, 1.0), progress)
 
 
-def _check(family: Family, name: str, ends: tuple[float, float], settings: Mapping[str, Any]) -> None:
+def curves(
+    family: str,
+    *,
+    weights: Weights | None = None,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    **given: tuple[Number, Number] | Number,
+) -> xr.Dataset:
+    """Fold and Hopf curves of `family` in a plane: `gs.curves("hopf", alpha=(0, 3.14), beta=(1, 3))`.
+
+    Of the coordinates in `given` two are pairs (start, stop), the plane; the others as in `locate`. `out`: a
+    file to write, too. See `analysis.bifurcations.curves` for what is found and what may be missed, `atlas`
+    for the Dataset, `gs.plot.curves` for its picture.
+
+    Refused: anything but two pairs with start < stop, a coordinate on which nothing depends, a file that is
+    there unless `overwrite`.
+    """
+    plane = {name: value for name, value in given.items() if isinstance(value, tuple)}
+    settings = {name: value for name, value in given.items() if name not in plane}
+    command = f"gru_sweep.curves({family!r}{coordinates.shown(given)})"
+    return in_plane(
+        family,
+        list(plane.items()),
+        settings,
+        command,
+        weights=weights,
+        seed=seed,
+        out=out,
+        overwrite=overwrite,
+    )
+
+
+def in_plane(
+    family: str,
+    plane: Sequence[tuple[str, tuple[Number, Number]]],
+    settings: Mapping[str, Any],
+    command: str,
+    *,
+    weights: Weights | None = None,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Steps = lambda done, total: None,
+) -> xr.Dataset:
+    """The same with the plane and what is held fixed apart."""
+    chosen = studies.planar_family(family, weights, seed)
+    if len(plane) != 2:
+        raise InputError(
+            "plane", "two coordinates, each as a pair (start, stop)", [name for name, _ in plane]
+        )
+    (first, _), (second, _) = plane
+    if first == second:
+        raise InputError("plane", "two different coordinates", f"{first} twice")
+    spans = [bounds("plane", name, span) for name, span in plane]
+    axes = [Axis(name, np.array(span)) for (name, _), span in zip(plane, spans)]
+    _check(chosen, axes, settings, "plane")
+    if out is not None:
+        atlas.check(out, overwrite)
+    low, high = (np.array(ends) for ends in zip(*spans))
+    with jax.enable_x64(True):
+        field = slice_of(chosen, (first, second), settings, "plane")
+        found = curves_in(field, low, high, lower=np.full(2, -1.0), upper=np.full(2, 1.0), progress=progress)
+    known = {c.name: c for c in chosen.coordinates}
+    held = {name: value for name, value in chosen.complete(dict(settings)).items() if name not in dict(plane)}
+    attributes = {
+        "title": f"{chosen.title}: fold and Hopf curves",
+        "gru_sweep_version": __version__,
+        "git_commit": provenance.commit(),
+        "command": command,
+        "family": chosen.name,
+        "equation": chosen.equation,
+        "precision": "float64",
+        "jax_version": jax.__version__,
+        "device": provenance.device(),
+        "seed": seed,
+        "settings": json.dumps(held),
+        **{name: json.dumps(value) for name, value in chosen.origin().items()},
+    }
+    data = atlas.dataset(found, [(known[axis.name], *span) for axis, span in zip(axes, spans)], attributes)
+    if out is not None:
+        atomic.write(Path(out), bytes(data.to_netcdf(engine="h5netcdf")))
+    return data
+
+
+def _check(family: Family, axes: list[Axis], settings: Mapping[str, Any], argument: str) -> None:
     try:
-        coordinates.check(family, [Axis(name, np.array(ends))], settings)
+        coordinates.check(family, axes, settings)
     except InputError as error:
         if error.argument != "axis":
             raise
-        raise InputError("along", error.expected, error.got) from None
+        raise InputError(argument, error.expected, error.got) from None
 
 
 def _split(values: np.ndarray) -> list[np.ndarray]:

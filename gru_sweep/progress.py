@@ -29,12 +29,12 @@ class Stream(Protocol):
 class Bar:
     """A live bar: what is being done, points done of all, points/s, time left."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, noun: str = "points"):
         self._progress = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} points"),
-            _Rate(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} " + noun),
+            *([_Rate()] if noun == "points" else []),
             TimeRemainingColumn(),
             console=console,
             refresh_per_second=4,
@@ -69,8 +69,8 @@ class Lines:
     A note that comes too soon after a line is kept for the next one.
     """
 
-    def __init__(self, stream: Stream, interval: float = 5.0):
-        self._stream, self._interval = stream, interval
+    def __init__(self, stream: Stream, interval: float = 5.0, noun: str = "points"):
+        self._stream, self._interval, self._noun = stream, interval, noun
         self._total = self._done = self._computed = 0
         self._note = ""
         self._began = self._last = time.monotonic()
@@ -103,10 +103,11 @@ class Lines:
 
     def _write(self) -> None:
         self._last = time.monotonic()
-        parts = [f"{self._done}/{self._total} points ({100 * self._done // max(self._total, 1)} %)"]
+        parts = [f"{self._done}/{self._total} {self._noun} ({100 * self._done // max(self._total, 1)} %)"]
         if self._computed:
             rate = self._computed / max(self._last - self._began, 1e-9)
-            parts.append(f"{rate:.0f} points/s")
+            if self._noun == "points":
+                parts.append(f"{rate:.0f} points/s")
             if self._done < self._total:
                 parts.append(f"{(self._total - self._done) / rate:.0f} s left")
         if self._note:
@@ -114,7 +115,7 @@ class Lines:
         print(", ".join(parts), file=self._stream, flush=True)
 
 
-def reporter(stream: Stream | None = None) -> Bar | Lines:
-    """A `Bar` where `stream` (standard error unless given) is a terminal, `Lines` elsewhere."""
+def reporter(stream: Stream | None = None, noun: str = "points") -> Bar | Lines:
+    """A `Bar` where `stream` (standard error by default) is a terminal, `Lines` elsewhere. Counts `noun`."""
     stream = stream if stream is not None else sys.stderr
-    return Bar(Console(file=cast(IO[str], stream))) if stream.isatty() else Lines(stream)
+    return Bar(Console(file=cast(IO[str], stream)), noun) if stream.isatty() else Lines(stream, noun=noun)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .systems.families import Family
 
 
+_SPECIAL = ("kind", "curve", "at", "error", "proven")
+"""What every point of codimension two has, besides its coordinates in the plane."""
+
+
 def catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) -> str:
     """Families with their equations, coordinates and defaults; then the measures."""
     return "\n".join(_catalogue(families, measures))
@@ -50,6 +54,11 @@ def events(found: Located) -> str:
     return "\n".join(_events(found))
 
 
+def curves(file: str, about: Mapping[str, Any]) -> str:
+    """Bifurcation curves in a plane, given as `atlas.summary` gives them."""
+    return "\n".join(_curves(file, about))
+
+
 def contents(about: Mapping[str, Any]) -> str:
     """What `sweeps.store.describe` found, for reading."""
     return "\n".join(_contents(about))
@@ -70,9 +79,8 @@ def _catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) 
 
 def _events(found: Located) -> Iterator[str]:
     proof = "all bifurcations of fixed points proven" if found.complete else "not complete"
-    count = len(found)
-    yield f"{count or 'no'} event{'' if count == 1 else 's'} on this line, {proof}"
-    if count:
+    yield f"{_counted(len(found), 'event')} on this line, {proof}"
+    if len(found):
         yield _table(
             ("kind", "value", "error", "state", "from", "to"),
             (
@@ -88,6 +96,24 @@ def _events(found: Located) -> Iterator[str]:
             ),
         )
     yield from (f"warning: {text}" for text in found.warnings)
+
+
+def _curves(file: str, about: Mapping[str, Any]) -> Iterator[str]:
+    sure = "all that meet the lines, proven" if about["complete"] else "not complete"
+    yield f"{file}: {_counted(len(about['curves']), 'curve')}, {sure}"
+    if about["curves"]:
+        rows = ([c["kind"], c["begins"], c["ends"], str(c["vertices"])] for c in about["curves"])
+        yield _table(("kind", "begins", "ends", "vertices"), rows)
+    if about["codimension_two"]:
+        names = [name for name in about["codimension_two"][0] if name not in _SPECIAL]
+        yield _table(
+            ("kind", *names, "state", "error"),
+            (
+                [p["kind"], *(f"{p[name]:.12g}" for name in names), _numbers(p["at"]), f"{p['error']:.1e}"]
+                for p in about["codimension_two"]
+            ),
+        )
+    yield from (f"warning: {text}" for text in about["warnings"])
 
 
 def _portrait(about: Mapping[str, Any]) -> Iterator[str]:

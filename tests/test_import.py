@@ -56,7 +56,9 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = gru_sweep.swep
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["info"], ["plot"], ["devices"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["portrait"], ["locate"], ["curves"], ["info"], ["plot"], ["devices"]]
+)
 def test_help_has_an_example_and_does_not_import_jax(command):
     code = """
 import sys

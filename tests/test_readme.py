@@ -12,6 +12,7 @@ import pytest
 import gru_sweep as gs
 from gru_sweep import cli, locating, studies
 from gru_sweep.analysis import portrait
+from gru_sweep.analysis.bifurcations.curve import Curves
 from gru_sweep.analysis.bifurcations.event import Event
 from gru_sweep.analysis.bifurcations.line import Located
 from gru_sweep.analysis.portrait import PhasePortrait, phase_portrait
@@ -46,6 +47,12 @@ def example() -> PhasePortrait:
     return phase_portrait(gs.GRU(U_h=[[3.0, -1.2], [1.2, 3.0]]))
 
 
+def curves_in(field, low, high, **options) -> Curves:
+    """None, in place of the search."""
+    assert (low < high).all()
+    return Curves((), True, 9, 0, ())
+
+
 def on_line(family, name, line, settings, **options) -> Located:
     """An event in the middle, in place of the search."""
     assert (family, name, line, settings) == ("homoclinic", "gamma", (0.05, 0.06), {})
@@ -57,6 +64,7 @@ def on_line(family, name, line, settings, **options) -> Located:
 def _stand_in(monkeypatch, tmp_path):
     monkeypatch.setattr(studies, "evaluator", quick)
     monkeypatch.setattr(locating, "on_line", on_line)
+    monkeypatch.setattr(locating, "curves_in", curves_in)
     monkeypatch.setattr(portrait, "phase_portrait", lambda cell, precision="float64": example())
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_gru.json").write_text('{"U_h": [[3.0, -1.2], [1.2, 3.0]]}')
@@ -69,18 +77,11 @@ def run(monkeypatch, line):
 
 def test_commands_work_in_order(monkeypatch, tmp_path):
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gru-sweep")]
-    assert len(lines) == 9
-    assert [run(monkeypatch, line) for line in lines] == [0] * 9
+    assert len(lines) == 10
+    assert [run(monkeypatch, line) for line in lines] == [0] * 10
     written = {path.name for path in tmp_path.iterdir()} - {"my_gru.json"}
-    assert written == {
-        "hopf.h5",
-        "hopf.png",
-        "topology.pdf",
-        "zoo.h5",
-        "around.h5",
-        "portrait.png",
-        "fine.h5",
-    }
+    files = {"hopf.h5", "zoo.h5", "around.h5", "fine.h5", "curves.h5"}
+    assert written == files | {"hopf.png", "topology.pdf", "portrait.png", "curves.png"}
 
 
 def test_the_toml_file_works(monkeypatch, tmp_path):

@@ -1,9 +1,20 @@
-"""Every picture: maps of a sweep (`heatmap`), phase portraits of one system (`portrait`)."""
+"""Every picture: maps of a sweep (`heatmap`), bifurcation curves (`curves`), phase portraits (`portrait`)."""
 
 from __future__ import annotations
 
 from .canvas import ENDINGS, check
+from .curves import curves, save_curves
 from .maps import MAX_PANELS, heatmap, save
 from .portraits import portrait, save_portrait
 
-__all__ = ["ENDINGS", "MAX_PANELS", "check", "heatmap", "portrait", "save", "save_portrait"]
+__all__ = [
+    "ENDINGS",
+    "MAX_PANELS",
+    "check",
+    "curves",
+    "heatmap",
+    "portrait",
+    "save",
+    "save_curves",
+    "save_portrait",
+]

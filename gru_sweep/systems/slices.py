@@ -35,16 +35,18 @@ class Slice(eqx.Module):
         return self.cell(p)(h)
 
 
-def slice_of(family: Family, along: tuple[str, ...], fixed: Mapping[str, float]) -> Slice:
+def slice_of(
+    family: Family, along: tuple[str, ...], fixed: Mapping[str, float], argument: str = "along"
+) -> Slice:
     """`family` along some coordinates, the others at `fixed` or their defaults.
 
-    Every input of a cell depends on each coordinate at most linearly. Refused (`along`): a coordinate whose
-    values are integers, and one on which nothing depends.
+    Every input of a cell depends on each coordinate at most linearly. Refused (`argument` is to blame): a
+    coordinate whose values are integers, and one on which nothing depends.
     """
     coordinates = {c.name: c for c in family.coordinates}
     for name in along:
         if coordinates[name].integer:
-            raise InputError("along", "a coordinate of real numbers", name)
+            raise InputError(argument, "a coordinate of real numbers", name)
 
     def inputs(point: Mapping[str, float]) -> dict[str, np.ndarray]:
         full = family.complete({**fixed, **point})
@@ -61,7 +63,7 @@ def slice_of(family: Family, along: tuple[str, ...], fixed: Mapping[str, float])
     )
     for i, name in enumerate(along):
         if not _moves(found, i, len(along)):
-            raise InputError("along", "a coordinate on which the network depends", name)
+            raise InputError(argument, "a coordinate on which the network depends", name)
     return found
 
 

@@ -34,9 +34,7 @@ class Zeros:
     boxes: int
 
 
-def zeros(
-    field: Callable, lower: npt.ArrayLike, upper: npt.ArrayLike, *, max_boxes: int = 100_000
-) -> Zeros:
+def zeros(field: Callable, lower: npt.ArrayLike, upper: npt.ArrayLike, *, max_boxes: int = 100_000) -> Zeros:
     """The zeros of `field`, (d,) to (d,), in [lower, upper] by branch and prune.
 
     An equinox module is compiled once for all its numbers. Raises `UnsupportedPrimitive` where intervals lack

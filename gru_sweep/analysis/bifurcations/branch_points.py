@@ -1,7 +1,7 @@
 r"""Branch points: pitchforks and transcritical bifurcations, which symmetry or an invariant point makes.
 
 Where det J = 0 and the left null vector w of J has w.f_p = 0, two branches of fixed points cross, and
-(f, det J) has a singular zero. With an unfolding b along a direction e that is not in the range of J the system
+(f, det J) has a singular zero. With an unfolding b along a direction e outside the range of J the system
 
     (f(h, p) + b e, det J(h, p), w.f_p)
 

@@ -26,7 +26,11 @@ DETERMINANT, TRACE = "determinant", "trace"
 
 
 class Extended(eqx.Module):
-    """(h, p) -> (f(h, p), tests of J(h, p)), of length 2 + m for as many tests as parameters."""
+    """(h, p) -> (f(h, p), tests of J(h, p)): two equations and one for each test.
+
+    Regular zeros are isolated where there are as many tests as parameters, and form curves where there is one
+    parameter more.
+    """
 
     field: Any
     weights: tuple[tuple[Array, Array], ...]
@@ -37,7 +41,7 @@ class Extended(eqx.Module):
         one, zero = jnp.ones(()), jnp.zeros(())
         self.weights = tuple((one, zero) if test == DETERMINANT else (zero, one) for test in tests)
 
-    def __call__(self, u: Float[Array, " n"]) -> Float[Array, " n"]:
+    def __call__(self, u: Float[Array, " n"]) -> Float[Array, " k"]:
         rate, ((a, b), (c, d)) = rate_and_jacobian(self.field, u[:2], u[2:])
         determinant, trace = a * d - b * c, a + d
         return jnp.stack([rate[0], rate[1], *(v * determinant + w * trace for v, w in self.weights)])

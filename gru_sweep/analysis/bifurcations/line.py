@@ -94,14 +94,26 @@ class _Group:
 
 
 def locate(
-    field: Field, start: float, stop: float, portraits: Portraits, lower: np.ndarray, upper: np.ndarray
+    field: Field,
+    start: float,
+    stop: float,
+    portraits: Portraits,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Located:
-    """The bifurcations of dh/dt = field(h, (p,)) in the box [lower, upper] for p from `start` to `stop`."""
+    """The bifurcations of dh/dt = field(h, (p,)) in the box [lower, upper] for p from `start` to `stop`.
+
+    `progress` is told the steps done, and of how many: bifurcations of fixed points, portraits, and one for
+    each change of label between them.
+    """
+    progress(0, 2)
     local = local_bifurcations(field, start, stop, lower, upper)
     groups = _groups(local, stop - start)
     edges = [start, *(x for g in groups for x in (g.low, g.high)), stop]
     pieces = [(a, b) for a, b in zip(edges[::2], edges[1::2])]
     values = np.unique(np.concatenate([_nodes(a, b, start, stop) for a, b in pieces]))
+    progress(1, 2)
     columns = portraits(values)
     labels = topology.labels(columns)
     ok = (columns["status"] == Status.OK) & (labels != "")
@@ -109,12 +121,15 @@ def locate(
 
     events: list[Event] = []
     sides: list[tuple[int | None, int | None]] = []
+    changes: list[tuple[Any, Any]] = []
     for a, b in pieces:
         inside = np.flatnonzero(ok & (values >= a) & (values <= b))
         sides.append((int(inside[0]), int(inside[-1])) if inside.size else (None, None))
-        for i, j in itertools.pairwise(inside):
-            if labels[i] != labels[j]:
-                events += between(field, _row(rows, i), _row(rows, j), portraits, lower=lower, upper=upper)
+        changes += [(i, j) for i, j in itertools.pairwise(inside) if labels[i] != labels[j]]
+    for done, (i, j) in enumerate(changes):
+        progress(2 + done, 2 + len(changes))
+        events += between(field, _row(rows, i), _row(rows, j), portraits, lower=lower, upper=upper)
+    progress(2 + len(changes), 2 + len(changes))
     warnings: list[str] = []
     for k, group in enumerate(groups):
         before, after = sides[k][1], sides[k + 1][0]
