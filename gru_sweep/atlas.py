@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .analysis.bifurcations.codimension_two import BAUTIN, BOGDANOV_TAKENS, CUSP
-from .analysis.bifurcations.curve import (
+from .analysis.bifurcations.plane.codimension_two import BAUTIN, BOGDANOV_TAKENS, CUSP
+from .analysis.bifurcations.plane.curve import (
     BORDER,
     BRANCH_POINT,
     CLOSED,

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 from . import __version__, atlas, coordinates, provenance, studies
-from .analysis.bifurcations.curves import curves as curves_in
 from .analysis.bifurcations.line import Located
 from .analysis.bifurcations.line import locate as locate_on
+from .analysis.bifurcations.plane.curves import curves as curves_in
 from .coordinates import Number
 from .records import InputError
 from .studies import Weights
@@ -92,7 +92,7 @@ def curves(
     """Fold and Hopf curves of `family` in a plane: `gs.curves("hopf", alpha=(0, 3.14), beta=(1, 3))`.
 
     Of the coordinates in `given` two are pairs (start, stop), the plane; the others as in `locate`. `out`: a
-    file to write, too. See `analysis.bifurcations.curves` for what is found and what may be missed, `atlas`
+    file to write, too. See `analysis.bifurcations.plane` for what is found and what may be missed, `atlas`
     for the Dataset, `gs.plot.curves` for its picture.
 
     Refused: anything but two pairs with start < stop, a coordinate on which nothing depends, a file that is

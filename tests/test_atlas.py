@@ -11,8 +11,8 @@ import xarray as xr
 
 import gru_sweep as gs
 from gru_sweep import atlas, cli, plotting
-from gru_sweep.analysis.bifurcations.codimension_two import SpecialPoint
-from gru_sweep.analysis.bifurcations.curve import Curve, Curves
+from gru_sweep.analysis.bifurcations.plane.codimension_two import SpecialPoint
+from gru_sweep.analysis.bifurcations.plane.curve import Curve, Curves
 from gru_sweep.records import InputError
 from gru_sweep.systems.families import FAMILIES
 

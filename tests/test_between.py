@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from gru_sweep.analysis.bifurcations.between import between
+from gru_sweep.analysis.bifurcations.global_events.between import between
 from gru_sweep.analysis.separatrices import BORDER, INNER, OUTER
 from gru_sweep.records import InputError, Kind, Status
 from tests.pumped import DISC, WELL, Pumped, circles, wells

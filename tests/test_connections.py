@@ -15,11 +15,18 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from gru_sweep.analysis.bifurcations import divergence as diverging
-from gru_sweep.analysis.bifurcations.bracketing import zeros
-from gru_sweep.analysis.bifurcations.connections import _agreed, connection
-from gru_sweep.analysis.bifurcations.divergence import Divergence
 from gru_sweep.analysis.bifurcations.event import Event
-from gru_sweep.analysis.bifurcations.saddle_branches import ORDER, at, branch, directions, settled, tied
+from gru_sweep.analysis.bifurcations.global_events.bracketing import zeros
+from gru_sweep.analysis.bifurcations.global_events.connections import _agreed, connection
+from gru_sweep.analysis.bifurcations.global_events.divergence import Divergence
+from gru_sweep.analysis.bifurcations.global_events.saddle_branches import (
+    ORDER,
+    at,
+    branch,
+    directions,
+    settled,
+    tied,
+)
 from gru_sweep.analysis.saddles import branch_start
 from gru_sweep.records import InputError, Kind
 from gru_sweep.systems import families

@@ -17,13 +17,13 @@ import scipy.optimize
 from jaxtyping import Array, Float
 
 from gru_sweep.analysis.any_dimension import Zeros
-from gru_sweep.analysis.bifurcations.continuation import follow
-from gru_sweep.analysis.bifurcations.curve import Curve, Curves
-from gru_sweep.analysis.bifurcations.curves import curves
 from gru_sweep.analysis.bifurcations.extended import Extended
-from gru_sweep.analysis.bifurcations.naming import name
-from gru_sweep.analysis.bifurcations.path import Path
-from gru_sweep.analysis.bifurcations.steps import End
+from gru_sweep.analysis.bifurcations.plane.continuation import follow
+from gru_sweep.analysis.bifurcations.plane.curve import Curve, Curves
+from gru_sweep.analysis.bifurcations.plane.curves import curves
+from gru_sweep.analysis.bifurcations.plane.naming import name
+from gru_sweep.analysis.bifurcations.plane.path import Path
+from gru_sweep.analysis.bifurcations.plane.steps import End
 from gru_sweep.records import InputError
 from gru_sweep.systems.families import FAMILIES
 
@@ -251,7 +251,7 @@ def test_curves_begin_at_bogdanov_takens_points_between_the_lines(monkeypatch):
         points = np.zeros((int(d == 4), d))
         return Zeros(points, np.full(len(points), 1e-15), np.zeros((0, 2, d)), True, max_boxes)
 
-    monkeypatch.setattr("gru_sweep.analysis.bifurcations.curves.zeros", zeros)
+    monkeypatch.setattr("gru_sweep.analysis.bifurcations.plane.curves.zeros", zeros)
     field = standing((0, 1, 0, 0, 1, 1), (0, 0, 0, -1))
     arguments = field, np.array([-0.3, -0.8]), np.array([0.3, 0.7])
     assert len(curves(*arguments, lines=1, max_boxes=1, **BOX)) == 0

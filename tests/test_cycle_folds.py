@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from gru_sweep.analysis.bifurcations.cycle_folds import cycle_fold
+from gru_sweep.analysis.bifurcations.global_events.cycle_folds import cycle_fold
 from gru_sweep.records import InputError
 
 BOX = {"lower": [-4.0, -4.0], "upper": [4.0, 4.0]}

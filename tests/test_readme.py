@@ -12,9 +12,9 @@ import pytest
 import gru_sweep as gs
 from gru_sweep import cli, locating, studies
 from gru_sweep.analysis import portrait
-from gru_sweep.analysis.bifurcations.curve import Curves
 from gru_sweep.analysis.bifurcations.event import Event
 from gru_sweep.analysis.bifurcations.line import Located
+from gru_sweep.analysis.bifurcations.plane.curve import Curves
 from gru_sweep.analysis.portrait import PhasePortrait, phase_portrait
 from gru_sweep.records import Status
 from stand_in import StuartLandau

@@ -20,10 +20,10 @@ import numpy as np
 
 from ...records import Status
 from .. import topology
-from .between import between
 from .branch_points import branch_point
 from .event import Event
 from .extended import Field
+from .global_events import between
 from .local import LocalBifurcations, Point, local_bifurcations
 from .snics import on_cycle
 

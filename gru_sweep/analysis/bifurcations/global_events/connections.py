@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...records import InputError
+from ....records import InputError
+from ..event import Event
+from ..extended import Field
 from .batches import LANES
 from .bracketing import zeros
 from .checks import box_of, bracket_of, tolerance_of
 from .crossings import Box, gaps
 from .divergence import Divergence, divergence, neutral
-from .event import Event
-from .extended import Field
 from .saddle_branches import Anchor, directions, settled
 
 TOLERANCE = 1e-13

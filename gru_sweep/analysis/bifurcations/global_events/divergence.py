@@ -20,10 +20,10 @@ import dataclasses
 import jax
 import numpy as np
 
-from ..sections import Section
+from ...sections import Section
+from ..extended import Field
 from .batches import LANES
 from .crossings import Box, gaps, returns
-from .extended import Field
 from .saddle_branches import Anchor
 
 NEUTRAL = 0.02

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ...records import Kind
-from ..scheme import BORDER, MAX_CYCLES
-from ..separatrices import OUTER
+from ....records import Kind
+from ...scheme import BORDER, MAX_CYCLES
+from ...separatrices import OUTER
+from ..extended import Field
 from .batches import run
 from .crossings import Box
-from .extended import Field
 from .saddle_branches import Anchor, directions, follow, settled, tied
 
 SAME = 1e-6

@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ..arithmetic import Dual, evaluate, trace
-from ..arithmetic.series import Series, Tape
-from ..flow import horner
+from ...arithmetic import Dual, evaluate, trace
+from ...arithmetic.series import Series, Tape
+from ...flow import horner
+from ..extended import Field
 from .batches import run
-from .extended import Field
 
 ORDER = 14
 """Order of the series of a branch."""

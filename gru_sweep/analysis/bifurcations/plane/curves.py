@@ -23,12 +23,12 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float
 
-from ...records import InputError
-from ..any_dimension import Zeros, zeros
-from ..fixed_points import MARGIN
+from ....records import InputError
+from ...any_dimension import Zeros, zeros
+from ...fixed_points import MARGIN
+from ..extended import DETERMINANT, TRACE, Extended, Field
 from .continuation import Followed, follow
 from .curve import FOLD, HOPF, UNRESOLVED, Curves
-from .extended import DETERMINANT, TRACE, Extended, Field
 from .naming import ON_CURVE, name
 
 TESTS = {FOLD: DETERMINANT, HOPF: TRACE}

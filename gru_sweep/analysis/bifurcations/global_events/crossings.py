@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ..sections import Section, Trajectory, travel, velocity
-from ..states import choose, replace
+from ...sections import Section, Trajectory, travel, velocity
+from ...states import choose, replace
+from ..extended import Field
 from .batches import run
-from .extended import Field
 from .saddle_branches import Anchor, Saddle, at, branch, follow
 
 CROSSINGS = 8

@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..any_dimension import enclosures
-from ..arithmetic import Interval, UnsupportedPrimitive
-from . import normal_forms
-from .extended import DETERMINANT, TRACE, Extended, rate_and_jacobian
+from ...any_dimension import enclosures
+from ...arithmetic import Interval, UnsupportedPrimitive
+from .. import normal_forms
+from ..extended import DETERMINANT, TRACE, Extended, rate_and_jacobian
 
 CUSP, BOGDANOV_TAKENS, BAUTIN = "cusp", "bogdanov-takens", "bautin"
 NEWTON_STEPS = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ...records import InputError
+from ....records import InputError
 from .crossings import Box
 
 

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..arithmetic import RECURRENCES
+from ...arithmetic import RECURRENCES
 
 LANES = 16
 """Problems computed in one call; fewer are padded."""

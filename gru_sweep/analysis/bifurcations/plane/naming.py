@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import normal_forms
+from .. import normal_forms
+from ..extended import Field
 from .codimension_two import BAUTIN, BOGDANOV_TAKENS, CUSP, SpecialPoint, locate
 from .continuation import Followed
 from .curve import BORDER, BRANCH_POINT, CLOSED, FOLD, HOPF, STATE_BORDER, UNRESOLVED, Curve
-from .extended import Field
 from .path import Path
 from .steps import End
 

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from ...records import InputError
-from ..sections import Section
+from ....records import InputError
+from ...sections import Section
+from ..event import Event
+from ..extended import Field
 from .checks import box_of, bracket_of, tolerance_of
 from .crossings import Box, returns
-from .event import Event
-from .extended import Field
 
 TOLERANCE = 1e-13
 """Local error of a step, in units of its length."""

@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ...records import InputError, Kind, Status
-from .. import topology
+from ....records import InputError, Kind, Status
+from ... import topology
+from ..event import Event
+from ..extended import Field
 from .checks import box_of
 from .connections import connection
 from .crossings import Box
 from .cycle_folds import cycle_fold
-from .event import Event
-from .extended import Field
 from .matching import Matching, Row, matched
 
 CUTS = 15

@@ -1,0 +1,3 @@
+"""Curves of bifurcations in a plane of two parameters, and the points of codimension two on them."""
+
+from .curves import curves as curves
