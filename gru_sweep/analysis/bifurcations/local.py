@@ -21,6 +21,8 @@ from ..fixed_points import MARGIN
 from .extended import DETERMINANT, TRACE, Extended, Field, rate_and_jacobian
 from .normal_forms import first_lyapunov_coefficient, fold_form
 
+MAX_BOXES = 400_000
+"""Boxes to spend on each of the two searches; most lines take some thousands, sharp gates a hundred thousand."""
 ZERO = 1e-9
 """Part of the Jacobian's size, squared, below which det J at a zero of tr J is not told from 0."""
 
@@ -70,7 +72,7 @@ def local_bifurcations(
     high = np.append(upper + above, stop + MARGIN[1] * span)
     found = {}
     for test in (DETERMINANT, TRACE):
-        found[test] = zeros(Extended(field, (test,)), low, high)
+        found[test] = zeros(Extended(field, (test,)), low, high, max_boxes=MAX_BOXES)
     points: dict[str, list[Point]] = {test: [] for test in found}
     for test, some in found.items():
         for u, error in zip(some.point, some.error):
