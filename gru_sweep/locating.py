@@ -92,7 +92,7 @@ def curves(
     """Fold and Hopf curves of `family` in a plane: `gs.curves("hopf", alpha=(0, 3.14), beta=(1, 3))`.
 
     Of the coordinates in `given` two are pairs (start, stop), the plane; the others as in `locate`. `out`: a
-    file to write, too. See `analysis.bifurcations.plane` for what is found and what may be missed, `atlas`
+    file to write, too. See `analysis.bifurcations.plane.curves` for what is found and what may be missed, `atlas`
     for the Dataset, `gs.plot.curves` for its picture.
 
     Refused: anything but two pairs with start < stop, a coordinate on which nothing depends, a file that is

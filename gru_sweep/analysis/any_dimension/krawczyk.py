@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..arithmetic import Interval
+from ..compiled import compiled
 from .enclosures import product, value, value_and_jacobian
 
 INFLATION = 1.0 / 16.0
@@ -88,7 +89,7 @@ def _inside(image: Interval, lo: Array, hi: Array) -> Bool[Array, ""]:
     return jnp.all((image.lo > lo) & (image.hi < hi))
 
 
-@eqx.filter_jit
+@compiled
 def judge(
     field: Callable, lo: Float[Array, "n d"], hi: Float[Array, "n d"], least: Float[Array, " d"]
 ) -> Verdict:
@@ -124,7 +125,7 @@ def judge(
     return jax.vmap(one)(lo, hi)
 
 
-@eqx.filter_jit
+@compiled
 def prove(
     field: Callable, reduced: Callable, points: Float[Array, "n d"], width: Float[Array, " d"]
 ) -> Proof:
@@ -181,7 +182,7 @@ def prove(
     return jax.vmap(one)(points)
 
 
-@eqx.filter_jit
+@compiled
 def approximate(
     field: Callable, reduced: Callable, points: Float[Array, "n d"], width: Float[Array, " d"]
 ) -> Proof:
@@ -213,7 +214,7 @@ def approximate(
     return jax.vmap(one)(points)
 
 
-@eqx.filter_jit
+@compiled
 def traps(field: Callable, lo: Float[Array, " d"], hi: Float[Array, " d"]) -> Bool[Array, ""]:
     """Whether the flow is proven to enter the box through every face."""
     d = lo.size

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..any_dimension import zeros
+from ..compiled import compiled
 from .extended import Field, rate_and_jacobian
 from .normal_forms import fold_form
 
@@ -58,7 +59,7 @@ class _Unfolded(eqx.Module):
         return jnp.stack([f1, f2, a * d - b12 * c, w1 * slope[0] + w2 * slope[1]])
 
 
-@eqx.filter_jit
+@compiled
 def _around(field: Field, u: Array) -> tuple[Array, Array]:
     _, rows = rate_and_jacobian(field, u[:2], u[2:3])
     form = fold_form(lambda h: field(h, u[2:3]), u[:2])

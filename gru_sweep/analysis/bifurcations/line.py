@@ -23,7 +23,7 @@ from .. import topology
 from .branch_points import branch_point
 from .event import Event
 from .extended import Field
-from .global_events import between
+from .global_events.between import between
 from .local import LocalBifurcations, Point, local_bifurcations
 from .snics import on_cycle
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import dataclasses
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from ..any_dimension import zeros
+from ..compiled import compiled
 from ..fixed_points import MARGIN
 from .extended import DETERMINANT, TRACE, Extended, Field, rate_and_jacobian
 from .normal_forms import first_lyapunov_coefficient, fold_form
 
 MAX_BOXES = 400_000
-"""Boxes to spend on each of the two searches; most lines take some thousands, sharp gates a hundred thousand."""
+"""Boxes to spend on each of the two searches; most lines take some thousands, sharp gates 100 000."""
 ZERO = 1e-9
 """Part of the Jacobian's size, squared, below which det J at a zero of tr J is not told from 0."""
 
@@ -97,13 +97,13 @@ def local_bifurcations(
     )
 
 
-@eqx.filter_jit
+@compiled
 def _jacobian(field: Field, u: Array) -> Array:
     _, rows = rate_and_jacobian(field, u[:2], u[2:])
     return jnp.stack([jnp.stack(row) for row in rows])
 
 
-@eqx.filter_jit
+@compiled
 def _evaluate(coefficient, field: Field, state: Array, p: Array) -> Array:
     return coefficient(lambda h: field(h, p), state)
 

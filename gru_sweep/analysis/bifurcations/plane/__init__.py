@@ -1,3 +1,1 @@
 """Curves of bifurcations in a plane of two parameters, and the points of codimension two on them."""
-
-from .curves import curves as curves

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 
 from ...any_dimension import enclosures
 from ...arithmetic import Interval, UnsupportedPrimitive
+from ...compiled import compiled
 from .. import normal_forms
 from ..extended import DETERMINANT, TRACE, Extended, rate_and_jacobian
 
@@ -107,7 +108,7 @@ def _system(field: Any, kind: str, guess: Array) -> Any:
     return Cusp(field, _left(field, guess))
 
 
-@eqx.filter_jit
+@compiled
 def _left(field: Any, u: Float[Array, " 4"]) -> Float[Array, " 2"]:
     return normal_forms.fold_form(lambda h: field(h, u[2:]), u[:2]).left
 
@@ -119,7 +120,7 @@ _NAMES = {
 }
 
 
-@eqx.filter_jit
+@compiled
 def _coefficients(field: Any, kind: str, u: Float[Array, " 4"]) -> tuple[Array, ...]:
     """Of a cusp c, of a Bogdanov-Takens point a and b (`normal_forms`), of a Bautin point the frequency."""
     here = lambda h: field(h, u[2:])  # noqa: E731

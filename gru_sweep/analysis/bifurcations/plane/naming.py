@@ -13,12 +13,12 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...compiled import compiled
 from .. import normal_forms
 from ..extended import Field
 from .codimension_two import BAUTIN, BOGDANOV_TAKENS, CUSP, SpecialPoint, locate
@@ -183,6 +183,6 @@ def _evaluate(form: Callable, field: Field, path: Path) -> tuple[np.ndarray, ...
     return tuple(map(np.concatenate, zip(*blocks)))
 
 
-@eqx.filter_jit
+@compiled
 def _along(form: Callable, field: Field, points: Float[Array, "n 4"]) -> tuple[Array, ...]:
     return jax.vmap(lambda u: form(lambda h: field(h, u[2:]), u[:2]))(points)

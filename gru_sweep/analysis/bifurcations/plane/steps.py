@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ...compiled import compiled
 from .path import POLISH, hermite
 
 TOLERANCE = 2e-10
@@ -140,7 +141,7 @@ def _closes(walk, cubic, y, gap) -> Bool[Array, ""]:
     return passes & (jnp.max(jnp.abs(cubic(at) - walk.start)) <= MEETS)
 
 
-@eqx.filter_jit
+@compiled
 def advance(scaled: Scaled, walk: Walk) -> Walk:
     """Up to `ROUND` more points, fewer where the curve ends."""
 
@@ -187,6 +188,6 @@ def advance(scaled: Scaled, walk: Walk) -> Walk:
     return jax.lax.while_loop(going, attempt, walk)
 
 
-@eqx.filter_jit
+@compiled
 def slope(scaled: Scaled, x: Float[Array, " d"]) -> tuple[Array, Array]:
     return _rows(scaled, x)
