@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -77,7 +78,8 @@ def on_line(
             parts = [evaluate({name: some}) for some in _split(values)]
             return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
 
-        return locate_on(field, start, stop, portraits, np.full(2, -1.0), np.full(2, 1.0), progress)
+        found = locate_on(field, start, stop, portraits, np.full(2, -1.0), np.full(2, 1.0), progress)
+    return dataclasses.replace(found, name=name)
 
 
 def curves(
@@ -92,8 +94,8 @@ def curves(
     """Fold and Hopf curves of `family` in a plane: `gs.curves("hopf", alpha=(0, 3.14), beta=(1, 3))`.
 
     Of the coordinates in `given` two are pairs (start, stop), the plane; the others as in `locate`. `out`: a
-    file to write, too. See `analysis.bifurcations.plane.curves` for what is found and what may be missed, `atlas`
-    for the Dataset, `gs.plot.curves` for its picture.
+    file to write, too. See `analysis.bifurcations.plane.curves` for what is found and what may be missed,
+    `atlas` for the Dataset, `gs.plot.curves` for its picture.
 
     Refused: anything but two pairs with start < stop, a coordinate on which nothing depends, a file that is
     there unless `overwrite`.

@@ -8,6 +8,7 @@ import sys
 import mpmath
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import gru_sweep as gs
 from gru_sweep import cli, locating
@@ -82,6 +83,23 @@ def test_eq_8_loses_its_cycle_in_four_saddle_nodes_at_once():
     assert found[4].details["frequency"] == pytest.approx(np.tan(found[4].value) / (4 * np.pi))
 
 
+def test_the_diagram_shows_points_cycles_and_events(tmp_path):
+    found = gs.locate("hopf", alpha=(0.1, 1.0), beta=3.0, s=0.0)
+    panels = gs.plot.diagram(found, Figure())
+    assert panels[2].get_xlabel() == r"$\alpha$"
+    (text,) = {note.get_text() for note in panels[0].texts} - {"hopf"}
+    assert text == "4 snic"
+    stable, unstable = (dots.get_offsets() for dots in panels[2].collections)
+    assert len(unstable) == 0
+    # the cycle is between the saddle-nodes and the Hopf angle; there its frequency is that of the eigenvalues
+    assert (stable[:, 0] > found[0].value).all()
+    assert (stable[:, 0] < found[-1].value).all()
+    last = stable[np.argmax(stable[:, 0])]
+    assert last[1] == pytest.approx(found[-1].details["frequency"], rel=1e-2)
+    with pytest.raises(InputError, match="--plot"):
+        gs.plot.save_diagram(found, tmp_path / "d.jpg")
+
+
 def test_nothing_happens_on_a_quiet_line():
     found = gs.locate("hopf", beta=(1.0, 1.5), alpha=0.5, s=0.0)
     assert len(found) == 0
@@ -98,7 +116,7 @@ def run(monkeypatch, capsys, *arguments):
 
 def test_the_command_prints_what_python_finds(monkeypatch, capsys):
     line = ["hopf", "--along", "beta=1.5:2.5", "--set", "alpha=0.5", "--set", "s=0.3"]
-    status, out, err = run(monkeypatch, capsys, *line, "--json")
+    status, out, err = run(monkeypatch, capsys, *line, "--json", "--quiet")
     assert (status, err) == (0, "")
     (event,) = json.loads(out)["events"]
     assert {"kind", "value", "error", "at", "from", "to"} <= set(event)

@@ -57,7 +57,14 @@ def on_line(family, name, line, settings, **options) -> Located:
     """An event in the middle, in place of the search."""
     assert (family, name, line, settings) == ("homoclinic", "gamma", (0.05, 0.06), {})
     event = Event("homoclinic", 0.055, 1e-3, np.zeros(2), before="sink", after="sink")
-    return Located((event,), {}, np.array([]), True, ())
+    samples = {
+        "value": np.linspace(0.05, 0.06, 3),
+        "kind": np.zeros((3, 16), int),
+        "fixed_point": np.zeros((3, 16, 2)),
+        "cycle_stable": np.full((3, 8), -1),
+        "cycle_period": np.ones((3, 8)),
+    }
+    return Located((event,), samples, np.array([""] * 3), True, (), name)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +88,7 @@ def test_commands_work_in_order(monkeypatch, tmp_path):
     assert [run(monkeypatch, line) for line in lines] == [0] * 10
     written = {path.name for path in tmp_path.iterdir()} - {"my_gru.json"}
     files = {"hopf.h5", "zoo.h5", "around.h5", "fine.h5", "curves.h5"}
-    assert written == files | {"hopf.png", "topology.pdf", "portrait.png", "curves.png"}
+    assert written == files | {"hopf.png", "topology.pdf", "portrait.png", "curves.png", "diagram.png"}
 
 
 def test_the_toml_file_works(monkeypatch, tmp_path):

@@ -51,6 +51,7 @@ def locate(
     settings: Set = None,
     weights: Weights = None,
     seed: Seed = 0,
+    plot: Annotated[Path | None, Parameter(help="Also draw the diagram: .png, .pdf or .svg.")] = None,
     as_json: Annotated[
         bool, Parameter(name="--json", help="Print one JSON object instead of a table.")
     ] = False,
@@ -71,6 +72,10 @@ def locate(
     if along is None:
         raise InputError("--along", "NAME=START:STOP, such as gamma=0.05:0.06", "nothing")
     name, line = line_of(along, "--along")
+    if plot is not None:
+        from .. import plotting
+
+        plotting.check(plot)
     prepare_compiling()
     with _Steps("steps", quiet) as progress:
         found = locating.on_line(
@@ -82,6 +87,8 @@ def locate(
             seed=seed,
             progress=progress,
         )
+    if plot is not None:
+        plotting.save_diagram(found, plot)
     print(json.dumps(found.to_dict(), allow_nan=False) if as_json else reports.events(found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .canvas import ENDINGS, check
 from .curves import curves, save_curves
+from .diagrams import diagram, save_diagram
 from .maps import MAX_PANELS, heatmap, save
 from .portraits import portrait, save_portrait
 
@@ -12,9 +13,11 @@ __all__ = [
     "MAX_PANELS",
     "check",
     "curves",
+    "diagram",
     "heatmap",
     "portrait",
     "save",
     "save_curves",
+    "save_diagram",
     "save_portrait",
 ]

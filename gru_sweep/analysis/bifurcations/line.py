@@ -44,7 +44,8 @@ SIMULTANEOUS = 1e-11
 
 @dataclasses.dataclass(frozen=True)
 class Located:
-    """Events on a line by increasing value; `samples` and `labels` are the portraits between them.
+    """Events on a line by increasing value; `samples` and `labels` are the portraits between them, columns of
+    the `portrait` record and their `value` of the parameter, which is called `name`.
 
     `complete`: every bifurcation of fixed points is among the events, proven. `warnings`: what is not known.
     """
@@ -54,6 +55,7 @@ class Located:
     labels: np.ndarray
     complete: bool
     warnings: tuple[str, ...]
+    name: str = "p"
 
     def __len__(self) -> int:
         return len(self.events)
@@ -61,7 +63,7 @@ class Located:
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)
 
-    def __getitem__(self, index: int) -> Event:
+    def __getitem__(self, index: int | slice) -> Any:
         return self.events[index]
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,8 +193,8 @@ def _nodes(a: float, b: float, start: float, stop: float) -> np.ndarray:
     return np.concatenate([even, a + near, b - near, ends])
 
 
-def _row(columns: dict[str, np.ndarray], i: Any) -> dict[str, Any]:
-    return {name: column[i] for name, column in columns.items()}
+def _row(columns: dict[str, np.ndarray], i: Any) -> dict[str, np.ndarray]:
+    return {name: np.asarray(column[i]) for name, column in columns.items()}
 
 
 def _named(field: Field, group: _Group, rows, labels, before: int | None, after: int | None) -> list[Event]:
