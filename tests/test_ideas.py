@@ -108,14 +108,18 @@ def test_nullclines_counts_and_the_pitchfork(quick):
 
 
 def test_nullclines_of_an_o_are_closed(quick):
-    """A cell drawn with an O: scipy finds two points of the nullcline more at its height than beyond it."""
+    """The nullcline has two points more at the height of the O than beyond it."""
     module, _, _ = quick("nullclines")
     shapes = importlib.import_module("shapes")
-    for cell in module.cells("reset gate, weights 8, sharp", 60):
-        shape = shapes.drawn(cell, 0)
-        if shape is not None and shape.name == "sigmoid + O":
-            break
-    assert shapes.certified(cell, 0) == shape
+    parts = {
+        "U_h": [[-4.97, -1.65], [1.76, 1.63]],
+        "U_r": [[8.87, 1.85], [-6.95, -5.13]],
+        "b_h": [0.07, -0.85],
+        "b_r": [-0.98, 0.41],
+    }
+    cell = module.made(parts)
+    shape = shapes.shape(cell, 0)
+    assert shape.name == "sigmoid + O"
     lines, _ = shapes.curves(cell, 0, shapes.NODES[1])
     (ring,) = (line for line in lines if (line[0] == line[-1]).all())
     low, high = ring[:, 1].min(), ring[:, 1].max()
@@ -142,7 +146,8 @@ def test_switching_weakest_pulse_against_scipy(quick):
             return quad(rate, low, 0, epsabs=0, epsrel=1e-12)[0] - duration
 
         rows = one["weakest_on_one_unit"]
-        for duration, strength in list(zip(rows["duration"], rows["strength"]))[1:5]:
+        known = [(t, x) for t, x in zip(rows["duration"], rows["strength"]) if x is not None]
+        for duration, strength in known[:10:3]:
             exact = brentq(late, 0.997 * strength, 1.003 * strength, args=(duration,))
             assert strength == pytest.approx(exact, rel=1e-9)
         assert one["undecided"] == 0
@@ -197,7 +202,8 @@ def test_slow_points_period_by_scipy(quick):
     run = solve_ivp(field, (0, 400), (0.5, -0.5), method="DOP853", rtol=1e-10, atol=1e-12, events=upward)
     assert times["period"][at] == pytest.approx(np.diff(run.t_events[0])[-1], rel=1e-8)
     assert times["largest_relative_difference"] < 1e-8
-    assert times["period_by_the_integral"] == sorted(times["period_by_the_integral"])
+    # a gate that opens elsewhere shortens the period first
+    assert times["period_by_the_integral"][1:] == sorted(times["period_by_the_integral"][1:])
     assert {label for label in times["topology"] if label} == {"cycle+(source)"}
 
 
@@ -246,7 +252,10 @@ def test_robustness_of_the_cycle(quick):
         t = np.tanh(u @ x[:2] + (x[2], 0))
         return np.append(t - x[:2], np.trace((1 - t**2)[:, None] * u - np.eye(2)))
 
-    if ends["kinds"][1] == "hopf":
-        assert abs(conditions(root(conditions, (0.3, 0.3, ends["to"])).x)).max() < 1e-9
-    assert "U_h[0,1]" not in cell["can_be_pruned"]
+    assert ends["kinds"] == ["hopf", "hopf"]
+    hopf = root(conditions, (0.0, 0.3, ends["to"]), tol=1e-14).x
+    assert ends["to"] == pytest.approx(hopf[2], abs=1e-9)
+    # equal units without gates: unequal b_z leave the trace positive
+    assert cell["entries"]["b_z[0]"]["distance"] is None
+    assert cell["can_be_pruned"] == []
     assert cell["weights"] == 4
