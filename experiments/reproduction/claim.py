@@ -26,6 +26,7 @@ FILES = {
     "fig10": "fig10_pseudo_line",
     "catalogue": "catalogue",
     "census": "census",
+    "nullclines": "nullclines",
     "direct": "reproduction",
 }
 """Results by the name under which checks ask for them."""

@@ -10,7 +10,8 @@ TRAINING = "nothing has been trained yet: it takes the data sets and the trainer
 BEYOND = (
     "the program finds cycles, separatrices and bifurcations of two units; not of three, and no exponents"
 )
-SHAPES = "no experiment classifies the shapes of nullclines yet"
+WITHOUT_RESET = ("sigmoid", "s-shape", "three lines")
+WITH_RESET = ("pitchfork", "sigmoid + U", "sigmoid + O")
 
 
 def one_point(m: Measured) -> Finding:
@@ -103,6 +104,28 @@ def planar_folds(m: Measured) -> Finding:
     return Finding(f"{count} folds of cycles bracketed, each with a cell as example", verdict(count > 0), why)
 
 
+def shapes_without_reset(m: Measured) -> Finding:
+    found = m("nullclines", "without_reset_gate")
+    others = [shape for shape in found if shape not in WITHOUT_RESET]
+    value = f"{', '.join(found)} among drawn units"
+    if not set(WITHOUT_RESET) <= set(found):
+        return Finding(value, verdict(False))
+    why = f"within the box there is also {', '.join(others)}: an s-shape whose bends lie outside" * bool(
+        others
+    )
+    return Finding(value, verdict(not others, READING), why)
+
+
+def shapes_with_reset(m: Measured) -> Finding:
+    counts = {shape: m("nullclines", "named", shape) for shape in WITH_RESET}
+    beyond = len(m("nullclines", "beyond_the_list"))
+    value = ", ".join(f"{shape}: {count}" for shape, count in counts.items())
+    value += f" of {m('nullclines', 'units')} drawn units"
+    return Finding(
+        value, verdict(min(counts.values()) > 0), f"{beyond} further shapes are found" * bool(beyond)
+    )
+
+
 CLAIMS = (
     Claim("4, Fig 10", "Nullclines that nearly coincide, with one intersection.", figure("fig10"), one_point),
     Claim("4, Fig 10", "There the flow can be arbitrarily slow.", figure("fig10"), slow),
@@ -117,8 +140,13 @@ CLAIMS = (
         conjecture("sinks without reset gate"),
     ),
     Claim("6", "Bifurcations of cycles occur (the text: perhaps in 3-D).", figure("census"), planar_folds),
-    Claim("6", "Nullclines without reset gate: sigmoid, s-shape, three lines.", why=SHAPES),
-    Claim("6", "With it: pitchfork, sigmoid and U, O-shape.", why=SHAPES),
+    Claim(
+        "6",
+        "Nullclines without reset gate: sigmoid, s-shape, three lines.",
+        figure("nullclines"),
+        shapes_without_reset,
+    ),
+    Claim("6", "With it: pitchfork, sigmoid and U, O-shape.", figure("nullclines"), shapes_with_reset),
     Claim("5.1, Fig 11", "Two units learn the FitzHugh-Nagumo cycle.", why=TRAINING),
     Claim("5.2, Fig 11", "They learn a pseudo-line attractor for the line.", why=TRAINING),
     Claim("5.3, Fig 11", "They fail on the ring: finitely many fixed points are left.", why=TRAINING),
