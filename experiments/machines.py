@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -72,6 +73,7 @@ def pulsed(cell: gs.GRU, starts: jax.Array, inputs: jax.Array, durations: jax.Ar
     return jax.vmap(one)(starts, inputs, durations)
 
 
+@functools.cache
 def levels(machine: Machine) -> tuple[float, float]:
     """The two states of one unit: the negative one, and the other, which is 0 where it is half-stable."""
     cell = machine.cell(1)

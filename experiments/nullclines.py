@@ -46,7 +46,7 @@ ENSEMBLES = {
     "reset gate, weights 8, sharp": (8.0, 16.0, 1.0, 2.0),
 }
 """Standard deviations of the entries of U_h, U_r, b_h and b_r; the place of each is its seed."""
-FULL, QUICK = 300, 5
+FULL, QUICK = 300, 3
 """Cells of each ensemble."""
 BESIDE = 0.05
 """The nullcline of Fig 9 is looked at so far beside its crossing, in the unit's bias."""

@@ -49,8 +49,9 @@ SHOWN = 8.0
 """k of the pictures."""
 SHUT = 0.1
 """The gate is all but shut where 1 - z is below this."""
-SAMPLES = 4096
-"""States on the cycle, equally spaced in time: the trapezoidal rule converges exponentially."""
+SAMPLES, LANES = 1024, 16
+"""Equally spaced states of a trajectory: on the cycle the trapezoidal rule converges exponentially; and how
+many trajectories are followed together."""
 WAIT, STILL = 60.0, 1e-5
 """Starts where 1 - z_1 is below `STILL` are looked at after this time: h_1 moves by less than 2 WAIT STILL,
 and h_2 has relaxed, at rates near 1/2."""
@@ -59,21 +60,30 @@ FULL, QUICK = (80, GATES), (20, 3)
 STARTS = np.array(
     [[-0.9, 0.9], [0.1, 0.95], [0.5, 0.95], [0.95, 0.3], [0.7, -0.9], [-0.9, -0.6], [0.95, 0.8]]
 )
-TIMES = np.linspace(0.0, 40.0, 401)
+DRAWN = 40.0
+"""Starts of the trajectories that are drawn, and for how long."""
 
 
 @eqx.filter_jit
-def followed(field: gs.GRU, starts: jax.Array, times: jax.Array) -> jax.Array:
-    """States (n, len(times), 2) from each of the starts (n, 2)."""
+def _followed(field: gs.GRU, starts: jax.Array, times: jax.Array) -> jax.Array:
     return jax.vmap(lambda start: trajectory(field, start, times).state)(starts)
+
+
+def followed(field: gs.GRU, starts: np.ndarray, duration: float) -> np.ndarray:
+    """States (n, SAMPLES + 1, 2), equally spaced in time, from each of the starts (n, 2).
+
+    In blocks of `LANES` starts: one compiled program.
+    """
+    times, full = np.linspace(0.0, duration, SAMPLES + 1), np.arange(-(-len(starts) // LANES) * LANES)
+    blocks = starts[full % len(starts)].reshape(-1, LANES, 2)
+    return np.concatenate([np.asarray(_followed(field, block, times)) for block in blocks])[: len(starts)]
 
 
 def stretched(portraits: Portraits) -> tuple[dict, np.ndarray]:
     """Periods and dwell times for all k, by portraits and by the integral; the cycle (SAMPLES, 2)."""
     columns = portraits(np.array([gated(k) for k in CLOSING]))
     base = float(columns["period"][0])
-    times = np.linspace(0.0, base, SAMPLES + 1)
-    cycle = np.asarray(followed(cell(gated(0.0)), columns["cycle_point"][0, :1], times))[0, :-1]
+    cycle = followed(cell(gated(0.0)), columns["cycle_point"][0, :1], base)[0, :-1]
     slowing = [0.5 / shut(k, cycle) for k in CLOSING]
     integral = np.array([base * one.mean() for one in slowing])
     dwell = [float(one[shut(k, cycle) < SHUT].sum() / one.sum()) for k, one in zip(CLOSING, slowing)]
@@ -95,7 +105,7 @@ def manifold(side: int) -> dict:
     """What starts do where the gate of unit 1 alone is shut: h_1 stays, h_2 falls to its nullcline."""
     field, starts = cell(gated(SHARP, True)), grid(side)
     starts = starts[shut(SHARP, starts, True) < STILL]
-    ends = np.asarray(followed(field, starts, np.array([0.0, WAIT])))[:, -1]
+    ends = followed(field, starts, WAIT)[:, -1]
     before, after = (np.abs(np.asarray(jax.vmap(field)(h)))[:, 1] for h in (starts, ends))
     moved = np.abs(ends - starts)
     return {
@@ -211,7 +221,7 @@ def draw(ds: xr.Dataset, verdict: dict, path: Path) -> None:
 def _speeds(axes: Axes, k: float, alone: bool, cycle: np.ndarray) -> None:
     field = cell(gated(k, alone))
     plane(axes, field, (-1.06, -1.06), (1.06, 1.06), 4.0)
-    for states in np.asarray(followed(field, STARTS, TIMES)):
+    for states in followed(field, STARTS, DRAWN):
         axes.plot(*states.T, color="0.2", linewidth=0.9)
     if alone:
         axes.axvline(OUTSIDE, color="#E69F00", linewidth=1.2)

@@ -10,7 +10,10 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 _made: list[str] = []
-LONG = ("test_experiments.py", "test_portrait.py", "test_any_dimension.py", "test_oscillation.py")
+LONG = (
+    *("test_experiments.py", "test_portrait.py", "test_any_dimension.py", "test_oscillation.py"),
+    *("test_locate.py", "test_figures_07_10.py", "test_curves.py", "test_connections.py", "test_ideas.py"),
+)
 """Files that take minutes."""
 
 
