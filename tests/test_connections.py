@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from gru_sweep.analysis.bifurcations import divergence as diverging
 from gru_sweep.analysis.bifurcations.event import Event
+from gru_sweep.analysis.bifurcations.global_events import divergence as diverging
 from gru_sweep.analysis.bifurcations.global_events.bracketing import zeros
 from gru_sweep.analysis.bifurcations.global_events.connections import _agreed, connection
 from gru_sweep.analysis.bifurcations.global_events.divergence import Divergence
