@@ -38,8 +38,8 @@ from planes import plane
 from update_gate import GATES, OUTSIDE, SEED, SHARP, frozen, gated, grid, same_points, shut, turned
 
 import gru_sweep as gs
-from gru_sweep import studies
 from gru_sweep.analysis.taylor import trajectory
+from gru_sweep.measures import SMALLEST
 from gru_sweep.plotting.styles import MARKERS
 
 NAME = "slow_points"
@@ -120,7 +120,7 @@ def manifold(side: int) -> dict:
 
 def compute(side: int, gates: int) -> tuple[xr.Dataset, dict]:
     """Periods, slow manifold, pseudo-attractors and the claim on topology."""
-    times, cycle = stretched(Portraits(studies.SMALLEST))
+    times, cycle = stretched(Portraits(SMALLEST))
     stops, maps = frozen(side)
     verdict: dict[str, Any] = {
         "claim": "the update gate changes speed, not the topology; slow points, pseudo-attractors",

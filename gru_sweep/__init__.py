@@ -32,7 +32,7 @@ _CONTENTS: dict[str, tuple[str, str | None]] = {
     "phase_portrait": ("analysis.portrait", "phase_portrait"),
     "topology_label": ("analysis.topology", "label"),
     "connection_graph": ("analysis.topology", "connection_graph"),
-    "MEASURES": ("studies", "MEASURES"),
+    "MEASURES": ("measures", "MEASURES"),
     "sweep": ("studies", "sweep"),
     "locate": ("locating", "locate"),
     "curves": ("locating", "curves"),

@@ -18,6 +18,7 @@ from .analysis.bifurcations.line import Located
 from .analysis.bifurcations.line import locate as locate_on
 from .analysis.bifurcations.plane.curves import curves as curves_in
 from .coordinates import Number
+from .measures import MEASURES, SMALLEST, Evaluator
 from .records import InputError
 from .studies import Weights
 from .sweeps import atomic
@@ -70,9 +71,7 @@ def on_line(
     _check(chosen, [Axis(name, np.array([start, stop]))], settings, "along")
     with jax.enable_x64(True):
         field = slice_of(chosen, (name,), settings)
-        evaluate = studies.Evaluator(
-            chosen, settings, studies.MEASURES["portrait"], "float64", studies.SMALLEST
-        )
+        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALLEST)
 
         def portraits(values: np.ndarray) -> dict[str, np.ndarray]:
             parts = [evaluate({name: some}) for some in _split(values)]
@@ -177,7 +176,7 @@ def _check(family: Family, axes: list[Axis], settings: Mapping[str, Any], argume
 
 
 def _split(values: np.ndarray) -> list[np.ndarray]:
-    return np.split(values, range(studies.SMALLEST, len(values), studies.SMALLEST))
+    return np.split(values, range(SMALLEST, len(values), SMALLEST))
 
 
 def bounds(argument: str, name: str, line: Any) -> tuple[float, float]:

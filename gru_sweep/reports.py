@@ -11,7 +11,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from .analysis.bifurcations.line import Located
-    from .studies import Measure, Outcome, Plan
+    from .measures import Measure
+    from .studies import Outcome, Plan
     from .systems.families import Family
 
 

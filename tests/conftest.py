@@ -1,14 +1,22 @@
 """What all tests share: 64-bit types, and one compilation cache for every worker and subprocess."""
 
+import functools
+import gc
+import importlib
+import json
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
 
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 _made: list[str] = []
 LONG = (
     *("test_experiments.py", "test_portrait.py", "test_any_dimension.py", "test_oscillation.py"),
@@ -42,3 +50,39 @@ def _compilation_cache() -> None:
     from gru_sweep.cli import use_compilation_cache
 
     use_compilation_cache()
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """Runs an experiment quickly in this process, once: its module, its JSON and its folder.
+
+    The experiments' folder is in the path while the module's tests run.
+    """
+    known = {}
+
+    def run(stem):
+        if stem not in known:
+            folder = tmp_path_factory.mktemp(stem)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", [stem, "--quick", "--out-dir", str(folder)])
+                module = importlib.import_module(stem)
+                module.main()
+            known[stem] = module, json.loads((folder / f"{stem}.json").read_text()), folder
+        return known[stem]
+
+    with pytest.MonkeyPatch.context() as path:
+        path.syspath_prepend(EXPERIMENTS)
+        yield run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_of_one_file() -> Iterator[None]:
+    """Compiled programs are let go after each file, or a worker grows by gigabytes; the disk has them."""
+    yield
+    for module in [*sys.modules.values()]:
+        if getattr(module, "__name__", "").startswith("gru_sweep."):
+            for value in [*vars(module).values()]:
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()
+    jax.clear_caches()
+    gc.collect()

@@ -210,6 +210,13 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(gru_sweep, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("flag", ["--chunk", "--workers", "--seed", "--refine"])
+def test_integers_are_not_rounded(gru_sweep, tmp_path, flag):
+    status, out, err = gru_sweep("run", "hopf", *GRID, "--out", "x.h5", flag, "2.5")
+    assert (status, out, list(tmp_path.iterdir())) == (2, "", [])
+    assert err == f"gru-sweep: {flag}: expected an integer, got '2.5'\n"
+
+
 def test_existing_files_are_kept_unless_told(gru_sweep, tmp_path):
     assert gru_sweep("run", "hopf", *GRID, "--out", "x.h5")[0] == 0
     before = (tmp_path / "x.h5").read_bytes()

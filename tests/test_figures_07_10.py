@@ -1,10 +1,7 @@
 """Figures 7 to 10: their numbers against scipy and closed forms, written out again, and what they write."""
 
 import importlib
-import json
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,36 +9,17 @@ import xarray as xr
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq, root
 
-ROOT = Path(__file__).resolve().parent.parent
+from written import check_written
+
 STEMS = ("fig07_homoclinic", "fig08_hopf_to_homoclinic", "fig09_homoclinic_like", "fig10_pseudo_line")
+pytestmark = pytest.mark.usefixtures("quick")
 HALF = 1.5 * np.array([[np.cos(np.pi / 20), np.sin(np.pi / 20)], [-np.sin(np.pi / 20), np.cos(np.pi / 20)]])
-
-
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory):
-    """Runs a figure quickly, once: its module, its JSON and its folder."""
-    known = {}
-
-    def run(stem):
-        if stem not in known:
-            folder = tmp_path_factory.mktemp(stem)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.syspath_prepend(ROOT / "experiments")
-                patch.setattr(sys, "argv", [stem, "--quick", "--out-dir", str(folder)])
-                module = importlib.import_module(stem)
-                module.main()
-            known[stem] = module, json.loads((folder / f"{stem}.json").read_text()), folder
-        return known[stem]
-
-    return run
 
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_writes_its_files_and_no_others(stem, quick):
     _, _, folder = quick(stem)
-    assert sorted(p.name for p in folder.iterdir()) == [stem + end for end in (".h5", ".json", ".png")]
-    assert (folder / f"{stem}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert (folder / f"{stem}.png").stat().st_size < 1e6
+    check_written(stem, folder)
 
 
 def rate(h, gamma):

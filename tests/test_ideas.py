@@ -1,50 +1,22 @@
 """Shapes of nullclines, switching, slow points, robustness: against closed forms and scipy."""
 
 import importlib
-import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq, root
 
-ROOT = Path(__file__).resolve().parent.parent
+from written import check_written
+
 STEMS = ("nullclines", "switching", "slow_points", "robustness")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _beside_the_experiments():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "experiments")
-        yield
-
-
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory):
-    """Runs an experiment quickly, once: its module, its JSON and its folder."""
-    known = {}
-
-    def run(stem):
-        if stem not in known:
-            folder = tmp_path_factory.mktemp(stem)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(sys, "argv", [stem, "--quick", "--out-dir", str(folder)])
-                module = importlib.import_module(stem)
-                module.main()
-            known[stem] = module, json.loads((folder / f"{stem}.json").read_text()), folder
-        return known[stem]
-
-    return run
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_writes_its_files_and_no_others(stem, quick):
     _, _, folder = quick(stem)
-    assert sorted(p.name for p in folder.iterdir()) == [stem + end for end in (".h5", ".json", ".png")]
-    assert (folder / f"{stem}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert (folder / f"{stem}.png").stat().st_size < 1e6
+    check_written(stem, folder)
 
 
 def test_shapes_of_constructed_nullclines(quick):

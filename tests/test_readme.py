@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gru_sweep as gs
-from gru_sweep import cli, locating, studies
+from gru_sweep import cli, locating, measures, studies
 from gru_sweep.analysis import portrait
 from gru_sweep.analysis.bifurcations.event import Event
 from gru_sweep.analysis.bifurcations.line import Located
@@ -26,7 +26,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.S)
 
 
-class Undecided(studies.Evaluator):
+class Undecided(measures.Evaluator):
     """The columns of the plan's own measure, and nothing known at any point."""
 
     def __call__(self, coordinates):
@@ -38,7 +38,7 @@ class Undecided(studies.Evaluator):
 def quick(plan, note=None):
     if plan.family.name == "hopf":
         return StuartLandau(plan, note)
-    return Undecided(plan.family, plan.fixed, plan.measure, plan.precision, studies.SMALLEST, note)
+    return Undecided(plan.family, plan.fixed, plan.measure, plan.precision, measures.SMALLEST, note)
 
 
 @functools.cache

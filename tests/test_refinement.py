@@ -26,6 +26,7 @@ from gru_sweep.sweeps.store import Store, describe, open_dataset
 from gru_sweep.sweeps.sweep import Interrupted
 from gru_sweep.sweeps.verdicts import Sample, clopper_pearson, wrong_share
 from stand_in import StuartLandau
+from stopping import Stopping
 
 COLUMNS = (
     Column("status", (), (), np.dtype("i1"), "status", "1", Status),
@@ -253,24 +254,9 @@ def test_the_bound_is_clopper_and_pearsons():
     assert wrong_share([Sample(300, 4), Sample(300, 0)]) == pytest.approx(1 - 0.0125 ** (1 / 300))
 
 
-class Stopping:
-    """Asks to stop when the function has been called `after` times."""
-
-    def __init__(self, after):
-        self.after, self.calls = after, 0
-
-    @property
-    def requested(self):
-        return self.calls >= self.after
-
-    def function(self, at):
-        self.calls += 1
-        return evaluate(at)
-
-
 @pytest.mark.parametrize("after", [2, 7])
 def test_an_unfinished_file_is_read_and_gone_on_with(plain, path, after):
-    stop = Stopping(after)
+    stop = Stopping(evaluate, after)
     with pytest.raises(Interrupted, match=r"points are safe in .*map.h5; .*--resume") as stopped:
         run(path, stop.function, stop=stop)
     about = describe(path)
@@ -366,7 +352,7 @@ def test_what_is_overwritten_stays_until_the_first_points_are_safe(tmp_path, mon
 
 
 def test_a_damaged_round_is_computed_again(plain, path):
-    stop = Stopping(4)
+    stop = Stopping(evaluate, 4)
     with pytest.raises(Interrupted):
         run(path, stop.function, stop=stop)
     safe = describe(path)["done"] - grid().size
@@ -415,7 +401,7 @@ def test_what_cannot_be_refined_is_refused_before_any_work(path, monkeypatch, le
 
 
 def test_another_refinement_does_not_go_on_with_a_file(plain, path):
-    stop = Stopping(1)
+    stop = Stopping(evaluate, 1)
     with pytest.raises(Interrupted):
         run(path, stop.function, stop=stop)
     for changes, message in (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gru_sweep as gs
-from gru_sweep import provenance, studies
+from gru_sweep import measures, provenance, studies
 from gru_sweep.records import InputError
 from gru_sweep.sweeps.grid import Axis
 from gru_sweep.sweeps.sweep import Interrupted
@@ -122,7 +122,7 @@ def test_topology_labels_are_read_off_the_record():
         "n_saddles": np.array([4, 0, 4, 0, 0]),
         "n_stable_cycles": np.array([0, 0, 0, -1, 0]),
     }
-    labels = studies.topology_label(counts)
+    labels = measures.topology_label(counts)
     assert labels.tolist() == [
         "sinks:4,sources:1,saddles:4,stable_cycles:0",
         "sinks:1,sources:0,saddles:0,stable_cycles:0",
@@ -131,9 +131,9 @@ def test_topology_labels_are_read_off_the_record():
         "",
     ]
     np.testing.assert_array_equal(
-        studies.topology_label({k: v[::-1] for k, v in counts.items()}), labels[::-1]
+        measures.topology_label({k: v[::-1] for k, v in counts.items()}), labels[::-1]
     )
-    assert studies.topology_label({k: v[:0] for k, v in counts.items()}).shape == (0,)
+    assert measures.topology_label({k: v[:0] for k, v in counts.items()}).shape == (0,)
 
 
 def test_a_sweep_in_memory_leaves_no_file(tmp_path, monkeypatch):

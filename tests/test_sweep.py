@@ -16,6 +16,7 @@ from gru_sweep.records import InputError
 from gru_sweep.sweeps import reading, sweep
 from gru_sweep.sweeps.shards import Shard
 from gru_sweep.sweeps.store import describe
+from stopping import Stopping
 from test_store import ATTRIBUTES, COLUMNS, FINGERPRINT, LABELLER, assert_same, evaluate, grid
 
 
@@ -54,21 +55,6 @@ class Recorder:
 
     def advanced(self):
         return sum(call[1] for call in self.calls if call[0] == "advance")
-
-
-class Stopping:
-    """Asks to stop when the function has been called `after` times."""
-
-    def __init__(self, after):
-        self.after, self.calls = after, 0
-
-    @property
-    def requested(self):
-        return self.calls >= self.after
-
-    def function(self, at):
-        self.calls += 1
-        return evaluate(at)
 
 
 @pytest.fixture
@@ -116,7 +102,7 @@ def test_resume_of_a_finished_file_computes_nothing(path):
 
 
 def test_stop_finishes_the_block_in_hand(path, tmp_path):
-    stop, progress = Stopping(2), Recorder()
+    stop, progress = Stopping(evaluate, 2), Recorder()
     with pytest.raises(sweep.Interrupted, match=r"40 of 120 points are safe in .*--resume") as stopped:
         run(path, stop.function, stop=stop, progress=progress)
     assert (stopped.value.safe, stopped.value.total) == (40, 120)
@@ -182,7 +168,7 @@ def test_what_does_not_fit_its_column_is_refused_and_leaves_nothing(path, name, 
 
 def test_refusal_comes_before_any_work(path):
     run(path)
-    progress, stop = Recorder(), Stopping(100)
+    progress, stop = Recorder(), Stopping(evaluate, 100)
     with pytest.raises(InputError):
         run(path, stop.function, progress=progress)
     assert stop.calls == 0
@@ -199,7 +185,7 @@ def test_writer_that_fails_stops_the_sweep_and_keeps_what_is_safe(path, monkeypa
         saved.append(shard)
         save(shard)
 
-    stop = Stopping(100)
+    stop = Stopping(evaluate, 100)
     with monkeypatch.context() as patch:
         patch.setattr(Shard, "save", failing)
         with pytest.raises(sweep.SweepError, match=r"No space left.*40 of 120 points are safe.*--resume"):

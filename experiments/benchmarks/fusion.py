@@ -4,6 +4,8 @@ One Taylor step of a planar GRU has seven outputs that share all their coefficie
 step and lane, and seconds to compile, of that step written plainly and through
 `gru_sweep.analysis.arithmetic.together`, at the vector widths that XLA chooses and that the sweeps ask for;
 and of a GRU with all its gates by either of XLA's generators of CPU loops (`arithmetic.RECURRENCES`).
+Likewise microseconds per box of the interval test of three unknowns that finds the folds on a line
+(`any_dimension.krawczyk.judge`), by either generator.
 
     python experiments/benchmarks/fusion.py
 """
@@ -19,7 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gru_sweep.analysis import sections
+from gru_sweep.analysis.any_dimension import krawczyk
 from gru_sweep.analysis.arithmetic import RECURRENCES, together, trace
+from gru_sweep.analysis.bifurcations.extended import DETERMINANT, Extended
 from gru_sweep.systems.cells import GRU
 from gru_sweep.systems.families import FAMILIES
 
@@ -27,6 +31,8 @@ LANES, STEPS, REPEATS = 2048, 100, 7
 FEW_LANES, FEW_STEPS = 256, 8
 """Of the GRU with all its gates, whose steps may take 300 times as long."""
 TOLERANCE = 1e-10
+BOXES = 4096
+"""Judged in one call, as in a search."""
 
 
 def rotations(lanes: int) -> GRU:
@@ -75,6 +81,25 @@ def measure(cells: GRU, join: bool, options: dict, steps: int = STEPS) -> tuple[
     return compiling, 1e9 * statistics.median(seconds) / (lanes * steps)
 
 
+def judged(options: dict) -> tuple[float, float]:
+    """Seconds to compile, and microseconds per box, of the test for folds of Eq 8 over alpha."""
+    cell = FAMILIES["hopf"].build
+    zero = jnp.zeros(())
+    system = Extended(lambda h, p: cell(p[0], zero + 3.0, zero, zero, zero)(h), (DETERMINANT,))
+    low = jax.random.uniform(jax.random.key(0), (BOXES, 3), minval=-1.0)
+    high, least = low + 0.01, jnp.full(3, 1e-8)
+    test = jax.jit(lambda low, high, least: krawczyk.judge.__wrapped__(system, low, high, least))
+    began = time.perf_counter()
+    program = test.lower(low, high, least).compile(compiler_options=options)
+    compiling = time.perf_counter() - began
+    seconds = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        jax.block_until_ready(program(low, high, least))
+        seconds.append(time.perf_counter() - began)
+    return compiling, 1e6 * statistics.median(seconds[1:]) / BOXES
+
+
 def main() -> None:
     table = Table("step", "vector width", "ns per step and lane", "compiling, s")
     for width in (256, 512):
@@ -86,11 +111,16 @@ def main() -> None:
     for name, options in (("newer", wide), ("older", wide | RECURRENCES["cpu"])):
         compiling, each = measure(gated(FEW_LANES), True, options, FEW_STEPS)
         table.add_row(f"all gates, {name} generator", "512 bit", f"{each:.1f}", f"{compiling:.2f}")
+    boxes = Table("interval test", "us per box", "compiling, s")
+    for name, options in (("newer generator", {}), ("older generator", RECURRENCES["cpu"])):
+        compiling, each = judged(options)
+        boxes.add_row(name, f"{each:.2f}", f"{compiling:.2f}")
     console = Console()
     console.print(
         f"order {sections.ORDER['float64']}, {LANES} lanes, median of {REPEATS} runs, {jax.devices()[0]}"
     )
     console.print(table)
+    console.print(boxes)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from hopf_map import ALPHA, BETA, RESULTS, ROOT, attempt, get, grid, machine, sh
 from jaxtyping import Array, Int
 
 import gru_sweep as gs
-from gru_sweep import records, studies
+from gru_sweep import measures, records, studies
 from gru_sweep.analysis import topology
 from gru_sweep.analysis.fixed_points import BranchAndPrune, Planar
 from gru_sweep.analysis.portrait import Check
@@ -156,7 +156,7 @@ def rates(size: Size) -> dict[str, Any]:
     """All rates of this program, and NumPy's on the same systems with one thread and with one a core."""
     plane, random = hopf_plane(size.side), drawn(size.drawn)
     hopf = FAMILIES["hopf"].build
-    stages = studies.MEASURES["portrait"].stages() if "portrait" in studies.MEASURES else None
+    stages = measures.MEASURES["portrait"].stages()
     found = {
         "fixed points, Hopf plane": attempt(rate, FixedPointsAlone, hopf, plane, size.repeats),
         "fixed points, random": attempt(rate, FixedPointsAlone, cell, random, size.repeats),
@@ -238,7 +238,7 @@ def correctness(size: Size) -> dict[str, Any]:
     systems = read(REFERENCE)[:: size.every]
     weights = {n: np.array([s[n] for s in systems]) for n in WEIGHTS}
     points = {f"{n}{i}": np.ascontiguousarray(v[:, i]) for n, v in weights.items() for i in range(v.shape[1])}
-    got = through(chain(studies.MEASURES["portrait"].stages(), cell, points), points)
+    got = through(chain(measures.MEASURES["portrait"].stages(), cell, points), points)
     labels = topology.labels(got)
     table = {name: Counter() for name in CLASSES}
     listed = []

@@ -52,8 +52,9 @@ def four_folds(m: Measured) -> Finding:
         e["just_before_the_folds"]["n_fixed_points"],
         e["just_beyond_the_folds"]["n_fixed_points"],
     )
-    value = f"alpha = {number(e['fold'], e['fold_error'], 12)}: {before} and {beyond} fixed points"
-    return Finding(value, verdict(e["fold_proven"] and (before, beyond) == (1, 9)))
+    at = number(e["fold"], e["fold_error"], 12)
+    value = f"{e['folds']} at alpha = {at}: {before} and {beyond} fixed points"
+    return Finding(value, verdict(e["fold_proven"] and (e["folds"], before, beyond) == (4, 1, 9)))
 
 
 def as_in_fig2(m: Measured) -> Finding:

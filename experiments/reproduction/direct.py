@@ -11,8 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import gru_sweep as gs
-from gru_sweep.analysis.any_dimension import fixed_points
-from gru_sweep.analysis.bifurcations.extended import DETERMINANT, TRACE, Extended
 from gru_sweep.analysis.taylor import trajectory
 
 SEED = 4
@@ -22,6 +20,8 @@ CELLS, OUTSIDE, LONG = 64, 3.0, 20_000.0
 gate may be closed to 0.001 out there."""
 EDGE = 1e-9
 """A saturated unit rests within rounding of 1, and comes to it from outside."""
+ALPHAS = (0.05, 1.2)
+"""alpha between which Eq 8 is looked at: its saddle-nodes and its Hopf point."""
 FARTHER = (1e-2, 1e-4, 1e-6)
 """Distances in alpha from the saddle-nodes of Eq 8."""
 GHOSTS = (1e-4, 1e-6)
@@ -69,25 +69,25 @@ def portrait(field: Any, *box: list[float]) -> dict[str, Any]:
 
 def eq8() -> dict[str, Any]:
     """Hopf point and saddle-nodes of Eq 8, proven, and portraits on either side of them."""
-    rotation = lambda h, p: hopf(p[0])(h)  # noqa: E731
-    # the Hopf point is at h = 0; away from it the trace vanishes elsewhere, but f does not
-    centre = fixed_points(Extended(rotation, (TRACE,)), [-0.1, -0.1, 0.5], [0.1, 0.1, 1.2])
-    # folds come in fours, by the symmetry of a quarter turn; at the origin det J has no zero
-    folds = fixed_points(Extended(rotation, (DETERMINANT,)), [0.3, 0.3, 0.05], [1.0, 1.0, 0.5])
-    ((_, _, at),), ((x, y, fold),) = centre.point.tolist(), folds.point.tolist()
+    located = gs.locate("hopf", alpha=ALPHAS, beta=3.0, s=0.0)
+    (centre,) = (event for event in located if event.kind == "hopf")
+    # saddle-nodes come in fours, by the symmetry of a quarter turn
+    folds = [event for event in located if event.kind == "snic"]
+    fold = max(folds, key=lambda event: event.at.sum())
     return {
-        "hopf": at,
-        "hopf_error": float(centre.error[0]),
-        "hopf_proven": bool(centre.certified and centre.proven[0]),
-        "fold": fold,
-        "fold_at": [x, y],
-        "fold_error": float(folds.error[0]),
-        "fold_proven": bool(folds.certified and folds.proven[0]),
+        "hopf": centre.value,
+        "hopf_error": centre.error,
+        "hopf_proven": located.complete and centre.proven,
+        "fold": fold.value,
+        "fold_at": fold.at.tolist(),
+        "fold_error": fold.error,
+        "fold_proven": located.complete and fold.proven,
+        "folds": len(folds),
         "spiral": portrait(hopf(math.pi / 3)),
         "periods": {name: portrait(hopf(math.pi / d))["period"] for name, d in DIVISORS.items()},
-        "periods_near_the_folds": {f"{d:g}": portrait(hopf(fold + d))["period"] for d in FARTHER},
-        "just_before_the_folds": portrait(hopf(fold + FARTHER[0])),
-        "just_beyond_the_folds": portrait(hopf(fold - FARTHER[0])),
+        "periods_near_the_folds": {f"{d:g}": portrait(hopf(fold.value + d))["period"] for d in FARTHER},
+        "just_before_the_folds": portrait(hopf(fold.value + FARTHER[0])),
+        "just_beyond_the_folds": portrait(hopf(fold.value - FARTHER[0])),
         "beyond": portrait(hopf(0.05)),
     }
 

@@ -1,7 +1,7 @@
 """Functions of fields, compiled once for all numbers in their arguments by the older generator of CPU loops.
 
 Like `equinox.filter_jit`, with the compiler options that long recurrences want (`arithmetic.RECURRENCES`):
-interval tests in three and more unknowns compile a third faster by it, too, and run twice as fast.
+interval tests in three unknowns compile and run faster by it, too (`experiments/benchmarks/fusion.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ PROGRAMS = 256
 
 
 def compiled(function: Callable) -> Callable:
-    """`function`, whose arrays are arguments of the program and everything else part of it."""
+    """`function` for the host to call: its arrays are arguments of the program, everything else part of it.
+
+    Refused by JAX inside another program, whose compiler options are its own; there, `__wrapped__` serves.
+    """
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import App, ArgumentCollection, Parameter
+from cyclopts import App, ArgumentCollection, Parameter, Token
 from cyclopts.config import Dict as Layer
 
 from .. import __version__
@@ -49,6 +50,12 @@ app = App(
     result_action="return_value",
 )
 
+
+def whole(kind: Any, tokens: Sequence[Token]) -> int:
+    """An integer, and nothing that would have to be rounded."""
+    return int(tokens[0].value)
+
+
 Config = Annotated[
     Path | None, Parameter(help="TOML file; its table named like the command serves for the flags.")
 ]
@@ -58,4 +65,4 @@ Weights = Annotated[
     Path | None, Parameter(help="A cell: .json, .npz, .h5 or .safetensors with U_h, U_z, U_r, b_z, b_r, b_h.")
 ]
 Precision = Annotated[str, Parameter(help="float64 or float32.")]
-Seed = Annotated[int, Parameter(help="Seed of random families.")]
+Seed = Annotated[int, Parameter(converter=whole, help="Seed of random families.")]

@@ -6,21 +6,15 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
-from .application import Config, Precision, Quiet, Seed, Set, Weights, app
+from .application import Config, Precision, Quiet, Seed, Set, Weights, app, whole
 from .compiling import prepare_compiling
 from .reading import axes_of, settings_of
 from .stopping import Stop
-
-
-def _whole(kind: Any, tokens: Sequence[Token]) -> int:
-    """An integer, and nothing that would have to be rounded."""
-    return int(tokens[0].value)
 
 
 @app.command(
@@ -44,12 +38,16 @@ def run(
     overwrite: Annotated[bool, Parameter(help="Replace an existing file.")] = False,
     precision: Precision = "float64",
     engine: Annotated[str, Parameter(help="Who computes: local, this process.")] = "local",
-    workers: Annotated[int, Parameter(help="Number of processes; the local engine has 1.")] = 1,
-    chunk: Annotated[int | None, Parameter(help="Points computed and committed together.")] = None,
+    workers: Annotated[
+        int, Parameter(converter=whole, help="Number of processes; the local engine has 1.")
+    ] = 1,
+    chunk: Annotated[
+        int | None, Parameter(converter=whole, help="Points computed and committed together.")
+    ] = None,
     refine: Annotated[
         int | None,
         Parameter(
-            converter=_whole,
+            converter=whole,
             help="Levels, 1 to 16: split the grid's cells in half so many times where the label changes.",
         ),
     ] = None,
@@ -70,12 +68,12 @@ def run(
     has none: its axes are entries of the cell in --weights, such as
     'U_h[0,1]=-3:3:64', or a bias as a whole, such as b_r=-2:2:64.
     """
-    from .. import reports, studies
+    from .. import measures, reports, studies
     from ..progress import reporter
     from ..records import InputError, nearest
 
     if list_:
-        print(reports.catalogue(studies.FAMILIES, studies.MEASURES))
+        print(reports.catalogue(studies.FAMILIES, measures.MEASURES))
         return
     if family is None:
         raise InputError("FAMILY", nearest("", studies.FAMILIES), "nothing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from typing import Any
+from typing import Any, get_args
 
 from cyclopts import CoercionError, CycloptsError, MissingArgumentError
 
@@ -39,7 +39,7 @@ def failed(error: Exception) -> int:
 def words(error: BaseException) -> str:
     """An error's message on one line, in the form `argument: expected, got` where it was a conversion."""
     if isinstance(error, CoercionError) and error.token is not None and error.argument is not None:
-        wanted: Any = error.target_type
+        wanted: Any = next(iter(get_args(error.target_type)), error.target_type)  # int of int | None
         kind = {int: "an integer", float: "a number"}.get(wanted, getattr(wanted, "__name__", ""))
         return f"{error.argument.name}: expected {kind}, got {error.token.value!r}"
     if isinstance(error, MissingArgumentError) and error.argument is not None:

@@ -29,14 +29,12 @@ from gru_sweep.sweeps.refined_store import RefinedStore
 from gru_sweep.sweeps.schema import Labeller
 from gru_sweep.sweeps.sweep import (
     Evaluate,
-    Interrupted,
     Progress,
     Silent,
     Stop,
     Summary,
-    SweepError,
     fill,
-    how_far,
+    reported,
 )
 from gru_sweep.sweeps.tree import Tree
 from gru_sweep.sweeps.verdicts import CONFIDENCE, Codes, Sample, wrong_share
@@ -95,18 +93,9 @@ def run(
         overwrite=overwrite,
     ) as store:
         work = _Work(evaluate, store, seed, progress, stop)
-        try:
+        with reported(store.path, lambda: store.safe, lambda: len(store.index), progress):
             if not store.finished:
                 work.refine()
-        except KeyboardInterrupt:
-            raise Interrupted(store.path, store.safe, len(store.index)) from None
-        except OSError as error:
-            raise SweepError(store.path, store.safe, len(store.index), error) from error
-        except Exception as error:
-            error.add_note(how_far(store.path, store.safe, len(store.index)))
-            raise
-        finally:
-            progress.finish()
         with opened(store.path, "--out") as file:
             counts, about = count_flags(file["status"]), attributes_of(file)
     return Refined(

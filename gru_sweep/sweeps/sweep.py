@@ -10,7 +10,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -123,7 +124,7 @@ def run(
     ) as store:
         before, seconds = store.done, 0.0
         progress.start(grid.size, before)
-        try:
+        with reported(store.path, lambda: store.done, lambda: grid.size, progress):
             if not store.finished:
                 if store.damaged:
                     progress.note(f"{store.damaged} damaged shards are computed again")
@@ -131,16 +132,25 @@ def run(
                 progress.note("joining the shards into one file")
                 store.finish()
             counts = store.counts()
-        except KeyboardInterrupt:
-            raise Interrupted(store.path, store.done, grid.size) from None
-        except OSError as error:
-            raise SweepError(store.path, store.done, grid.size, error) from error
-        except Exception as error:
-            error.add_note(how_far(store.path, store.done, grid.size))
-            raise
-        finally:
-            progress.finish()
     return Summary(store.path, grid.size, store.done - before, time.perf_counter() - began, seconds, counts)
+
+
+@contextmanager
+def reported(
+    path: Path, safe: Callable[[], int], total: Callable[[], int], progress: Progress
+) -> Iterator[None]:
+    """What stops a sweep says how many of its points are safe; in the end `progress` is told."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(path, safe(), total()) from None
+    except OSError as error:
+        raise SweepError(path, safe(), total(), error) from error
+    except Exception as error:
+        error.add_note(how_far(path, safe(), total()))
+        raise
+    finally:
+        progress.finish()
 
 
 def fill(evaluate: Evaluate, store: Store, progress: Progress, stop: Stop | None) -> float:

@@ -28,7 +28,7 @@ class Number:
         return NotImplemented
 
     def __neg__(self):
-        raise NotImplementedError(f"{type(self).__name__} has no negative")
+        raise TypeError(f"{type(self).__name__} has no negative")
 
     def __radd__(self, other):
         return self + other
@@ -52,7 +52,7 @@ class Number:
         return self * self
 
     def reciprocal(self):
-        raise NotImplementedError(f"{type(self).__name__} has no reciprocal")
+        raise TypeError(f"{type(self).__name__} has no reciprocal")
 
 
 def is_zero(x) -> bool:

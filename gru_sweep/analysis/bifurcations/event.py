@@ -38,6 +38,10 @@ class Event:
     method: str = ""
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is none of {', '.join(KINDS)}")
+
     def to_dict(self) -> dict[str, Any]:
         """The object that `gru-sweep locate --json` prints."""
         return {

@@ -31,7 +31,7 @@ Portraits = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Columns of the `portrait` record at n values of the parameter, n -> (n, ...)."""
 
 SAMPLES = 384
-"""Portraits along the line; half as many again approach each end of each piece."""
+"""Portraits along the line, besides those that approach the ends of its pieces."""
 CLOSEST = 1e-7
 """How near to the ends of a piece portraits are taken, in units of its length."""
 APPROACH = 24

@@ -22,7 +22,7 @@ from .extended import DETERMINANT, TRACE, Extended, Field, rate_and_jacobian
 from .normal_forms import first_lyapunov_coefficient, fold_form
 
 MAX_BOXES = 400_000
-"""Boxes to spend on each of the two searches; most lines take some thousands, sharp gates 100 000."""
+"""Boxes to spend on each of the two searches: lines of sharp gates need a hundred times what others do."""
 ZERO = 1e-9
 """Part of the Jacobian's size, squared, below which det J at a zero of tr J is not told from 0."""
 
