@@ -33,9 +33,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# The census takes long, and the report says when it is absent: python experiments/census.py
+# Two results take long, and the report says when they are absent: experiments/census.py, robustness.py
 paper: $(VENV)/.installed
-	set -e; for figure in experiments/fig0?_*.py experiments/fig10_*.py experiments/catalogue.py; do \
+	set -e; for figure in experiments/fig0?_*.py experiments/fig10_*.py experiments/catalogue.py \
+	    experiments/nullclines.py; do \
 	    echo "$$figure" >&2; $(BIN)/python "$$figure"; done
 	$(BIN)/python -m experiments.reproduction
 

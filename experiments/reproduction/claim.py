@@ -27,6 +27,7 @@ FILES = {
     "catalogue": "catalogue",
     "census": "census",
     "nullclines": "nullclines",
+    "robustness": "robustness",
     "direct": "reproduction",
 }
 """Results by the name under which checks ask for them."""

@@ -13,9 +13,9 @@ HEAD = f"""# What the paper says, and what this program finds
 I. D. Jordan, P. A. Sokół, I. M. Park, *Gated recurrent units viewed through the lens of continuous time
 dynamical systems*, Frontiers in Computational Neuroscience 15 (2021). A row for each statement that can be
 checked, in our words. `{DIRECT}` writes this file from the files in `results/`. `make paper`
-makes those, but for the census (`python experiments/census.py`), which takes long. The sigmoid is
-1/(1 + e^-z) unless a row says otherwise; time is that of the ODE, with 1 - z = 1/2. An error bounds the
-distance from the true value where a proof is stated, and is an estimate elsewhere.
+makes those, but for the census and the robustness (`python experiments/census.py`, `robustness.py`), which
+take long. The sigmoid is 1/(1 + e^-z) unless a row says otherwise; time is that of the ODE, with 1 - z = 1/2.
+An error bounds the distance from the true value where a proof is stated, and is an estimate elsewhere.
 """
 MEANING = {
     "reproduced": "the program finds what the text says",

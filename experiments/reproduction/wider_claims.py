@@ -126,6 +126,29 @@ def shapes_with_reset(m: Measured) -> Finding:
     )
 
 
+def robust(m: Measured) -> Finding:
+    names = [name.split(",")[0] for name in m("robustness", "cells")]
+    cells = list(m("robustness", "cells").values())
+    checks = [cell["checks"] for cell in cells]
+    kept = all(one["inside_alike"] + one["inside_not_known"] == one["inside"] for one in checks)
+    near = [cell["distance_at_most"] for cell in cells]
+    pruned = sum(len(cell["can_be_pruned"]) for cell in cells)
+    weights = sum(cell["weights"] for cell in cells)
+    drawn = m("robustness", "drawn")
+    spare, entries = drawn["entries_that_can_go_per_cell"], len(cells[0]["entries"])
+    value = f"the nearest bifurcation is {', '.join(f'{x:.2f}' for x in near)} away for the cells of "
+    value += (
+        f"{', '.join(names)}; of their {weights} weights {pruned} can be pruned, of the {entries} entries "
+    )
+    value += f"of {drawn['cells']} drawn cells {spare:.1f}, one at a time"
+    good = kept and min(near) > 0.0 and spare > 0.5 * entries
+    if not good or pruned:
+        return Finding(value, verdict(good))
+    return Finding(
+        value, READING, "the text asks how far; most single entries can go, not the figures' weights"
+    )
+
+
 CLAIMS = (
     Claim("4, Fig 10", "Nullclines that nearly coincide, with one intersection.", figure("fig10"), one_point),
     Claim("4, Fig 10", "There the flow can be arbitrarily slow.", figure("fig10"), slow),
@@ -159,6 +182,11 @@ CLAIMS = (
         "One LSTM unit has fewer kinds of dynamics than two GRUs.",
         why="there is no LSTM in the program yet",
     ),
-    Claim("6", "Topologies withstand pruning and perturbation, how far is asked.", why="not measured yet"),
+    Claim(
+        "6",
+        "Topologies withstand pruning and perturbation, how far is asked.",
+        figure("robustness"),
+        robust,
+    ),
     Claim("6", "Trained networks may hold redundant copies of a mechanism.", why=TRAINING),
 )
