@@ -396,6 +396,9 @@ def test_counter_examples_hold(frozen):
     if frozen["reading"] == "no reset gate":
         assert not row[COLUMNS["U_r"]].any()
     if "fold" in frozen:
+        where = frozen["fold"]["located"]
+        assert frozen["fold"]["gain"][0] < where["gain"] < frozen["fold"]["gain"][1]
+        assert 0.0 < where["error"] < 1e-10
         sides = folds.scaled(row, np.array(frozen["fold"]["gain"]))
         labels = [verdicts.inspected(side)["topology"] for side in sides]
         assert labels == frozen["fold"]["topology"] == ["sink", "cycle+(ucycle+(sink))"]

@@ -106,7 +106,15 @@ def markdown(found: dict[str, Any]) -> str:
         "cycles of opposite stability.",
         "",
         *table(
-            ("gain between", "width", "logarithms of the multipliers", "topology", "from"), brackets(found)
+            (
+                "gain between",
+                "width",
+                "they meet at (error)",
+                "logarithms of the multipliers",
+                "topology",
+                "from",
+            ),
+            brackets(found),
         ),
         "",
         "Where the cells that speak against a claim were drawn:",
@@ -195,12 +203,17 @@ def brackets(found: dict[str, Any]) -> list[tuple]:
                 (
                     f"{low:.10f}, {high:.10f}",
                     f"{high - low:.1e}",
+                    solved(example["fold"]["located"]),
                     logs,
                     f"`{example['topology']}`",
                     example["from"],
                 )
             )
     return rows
+
+
+def solved(where: dict[str, Any] | None) -> str:
+    return "not solved for" if where is None else f"{where['gain']:.13f} ({where['error']:.0e})"
 
 
 def places(found: dict[str, Any]) -> list[tuple]:

@@ -21,7 +21,7 @@ import gru_sweep as gs
 from .cells import FIFTEEN, THIRTEEN, cell, row_of, weights, without_update_gate
 from .climb import Summit
 from .distributions import DISTRIBUTIONS, READINGS
-from .folds import fold
+from .folds import fold, located
 from .portraits import Portraits
 from .tally import FEATURES, NOWHERE, Tally, featured
 
@@ -77,8 +77,13 @@ def verdicts(look: Portraits, tally: Tally, summits: list[Summit], results: Path
     }
     for one in found["cycle folds"]["by_reading"].values():
         # two cycles are not a fold: the verdict stands on folds that were bracketed
-        folds = [(example, fold(look, row_of(example["weights"]))) for example in one["examples"]]
-        one["examples"] = [example | {"fold": where} for example, where in folds if where]
+        rows = [row_of(example["weights"]) for example in one["examples"]]
+        folds = [(example, row, fold(look, row)) for example, row in zip(one["examples"], rows)]
+        one["examples"] = [
+            example | {"fold": where | {"located": located(look, row, where)}}
+            for example, row, where in folds
+            if where
+        ]
         one["verdict"] = verdict(one["examples"], one["against"])
     for one in found.values():
         inherit(list(one["by_reading"].values()))
