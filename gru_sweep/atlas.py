@@ -1,7 +1,8 @@
 """Bifurcation curves as a labelled file: every vertex of every curve, and the special points on them.
 
 Curves have different lengths; they stand one after another along `vertex`, `row_size` vertices each (the
-contiguous ragged arrays of the CF conventions).
+contiguous ragged arrays of the CF conventions). Beside them are the portraits' labels on the coarse grid, and
+the pieces of its lines on which the label changes for no known reason.
 """
 
 from __future__ import annotations
@@ -17,39 +18,60 @@ import numpy as np
 
 from .analysis.bifurcations.plane.codimension_two import BAUTIN, BOGDANOV_TAKENS, CUSP
 from .analysis.bifurcations.plane.curve import (
+    ANOTHER_SADDLE,
     BORDER,
     BRANCH_POINT,
     CLOSED,
+    CYCLE_CUSP,
+    CYCLE_FOLD,
+    DEGENERATE_PITCHFORK,
     FOLD,
+    HETEROCLINIC,
+    HOMOCLINIC,
     HOPF,
+    NEUTRAL_SADDLE_LOOP,
+    PITCHFORK,
+    SADDLE_NODE_CONNECTION,
+    SADDLE_NODE_LOOP,
     STATE_BORDER,
+    TRANSCRITICAL,
     UNRESOLVED,
-    Curves,
 )
+from .analysis.bifurcations.rectangle import Diagram
 from .records import InputError
 from .systems.families import Coordinate
 
 if TYPE_CHECKING:
     import xarray as xr
 
-KINDS = (FOLD, HOPF)
-ENDS = (BORDER, STATE_BORDER, CLOSED, BRANCH_POINT, BOGDANOV_TAKENS, UNRESOLVED)
-SPECIAL = (CUSP, BOGDANOV_TAKENS, BAUTIN)
+KINDS = (FOLD, HOPF, PITCHFORK, TRANSCRITICAL, HOMOCLINIC, HETEROCLINIC, CYCLE_FOLD)
+SPECIAL = (
+    *(CUSP, BOGDANOV_TAKENS, BAUTIN, PITCHFORK, DEGENERATE_PITCHFORK),
+    *(SADDLE_NODE_LOOP, NEUTRAL_SADDLE_LOOP, CYCLE_CUSP, ANOTHER_SADDLE, SADDLE_NODE_CONNECTION),
+)
+ENDS = (BORDER, STATE_BORDER, CLOSED, BRANCH_POINT, UNRESOLVED, *SPECIAL)
 VALUES = {
-    "quadratic_coefficient": ("coefficient a of x' = a x^2 + ... at a fold", "1/time"),
-    "trace": ("the other eigenvalue at a fold", "1/time"),
+    "quadratic_coefficient": ("coefficient a of x' = a x^2 + ... at a fold or transcritical point", "1/time"),
+    "trace": ("the other eigenvalue at a fold or branch point", "1/time"),
+    "cubic_coefficient": ("coefficient c of x' = c x^3 + ... at a pitchfork", "1/time"),
+    "crossing_rate": ("speed |b| of an eigenvalue across a curve of branch points", "1/time"),
     "first_lyapunov_coefficient": ("first Lyapunov coefficient at a Hopf point", "1"),
     "frequency": ("frequency of the cycle that is born at a Hopf point", "1/time"),
+    "error": ("estimated error of a point of a connection's curve, across it, in sides of the box", "1"),
+    "saddle_quantity": ("sum of the saddle's eigenvalues on a homoclinic orbit", "1/time"),
+    "period": ("period of the cycle at a fold of cycles", "time"),
+    "second_derivative": ("second derivative of the return map at a fold of cycles", "1"),
 }
 """What is known along curves: long names and units."""
 
 
 def dataset(
-    found: Curves, plane: Sequence[tuple[Coordinate, float, float]], attributes: Mapping[str, Any]
+    diagram: Diagram, plane: Sequence[tuple[Coordinate, float, float]], attributes: Mapping[str, Any]
 ) -> xr.Dataset:
     """Curves in a rectangle of two coordinates, (coordinate, start, stop) each, and the file's attributes."""
     import xarray as xr
 
+    found = diagram.curves
     sizes = [len(curve) for curve in found]
     points = np.concatenate([curve.points for curve in found]) if sizes else np.zeros((0, 4))
     special = [(i, point) for i, curve in enumerate(found) for point in curve.codimension_two]
@@ -80,6 +102,11 @@ def dataset(
             join([curve.supercritical for curve in found], np.int8),
             {"long_name": "whether the cycle born at a Hopf point is stable (1) or not (0); -1 elsewhere"},
         ),
+        "on_cycle": (
+            "vertex",
+            join(diagram.on_cycle, np.int8),
+            {"long_name": "whether the saddle-node of a fold lies on a cycle (1) or not (0); -1 elsewhere"},
+        ),
         "special_kind": (
             "special",
             *_flags([point.kind for _, point in special], SPECIAL, "point of codimension two"),
@@ -109,9 +136,17 @@ def dataset(
         about = {"long_name": one.long_name, "units": one.units}
         columns[one.name] = ("vertex", points[:, 2 + k], about)
         columns[f"special_{one.name}"] = ("special", places[:, 2 + k], about)
+        columns[f"grid_{one.name}"] = (f"grid_{one.name}", diagram.nodes[k], about)
+        columns[f"change_{one.name}"] = (("change", "end"), diagram.changes[:, :, k], about)
     for name, (long_name, units) in VALUES.items():
         parts = [curve.values.get(name, np.full(len(curve), np.nan)) for curve in found]
         columns[name] = ("vertex", join(parts, float), {"long_name": long_name, "units": units})
+    classes, codes = np.unique(diagram.labels[diagram.labels != ""].astype(str), return_inverse=True)
+    label = np.full(diagram.labels.shape, -1, np.int32)
+    label[diagram.labels != ""] = codes
+    dims = tuple(f"grid_{one.name}" for one, _, _ in plane)
+    columns["topology"] = (dims, label, {"long_name": "number of the topology_class, -1 where not known"})
+    columns["topology_class"] = ("class", classes.astype(object), {"long_name": "label of each topology"})
     now = datetime.now(UTC).isoformat(timespec="seconds")
     everything = {
         "Conventions": "CF-1.11",
@@ -174,6 +209,7 @@ def summary(data: xr.Dataset) -> dict[str, Any]:
         ],
         "codimension_two": special,
         "complete": bool(data.attrs["complete"]),
+        "unexplained_changes": int(data.sizes["change"]),
         "warnings": json.loads(data.attrs["warnings"]),
     }
 

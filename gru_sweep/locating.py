@@ -16,7 +16,7 @@ import numpy as np
 from . import __version__, atlas, coordinates, provenance, studies
 from .analysis.bifurcations.line import Located
 from .analysis.bifurcations.line import locate as locate_on
-from .analysis.bifurcations.plane.curves import curves as curves_in
+from .analysis.bifurcations.rectangle import diagram
 from .coordinates import Number
 from .measures import MEASURES, SMALLEST, Evaluator
 from .records import InputError
@@ -72,11 +72,7 @@ def on_line(
     with jax.enable_x64(True):
         field = slice_of(chosen, (name,), settings)
         evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALLEST)
-
-        def portraits(values: np.ndarray) -> dict[str, np.ndarray]:
-            parts = [evaluate({name: some}) for some in _split(values)]
-            return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
-
+        portraits = lambda values: _in_parts(evaluate, (name,), values[:, None])  # noqa: E731
         found = locate_on(field, start, stop, portraits, np.full(2, -1.0), np.full(2, 1.0), progress)
     return dataclasses.replace(found, name=name)
 
@@ -88,12 +84,14 @@ def curves(
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    fixed_points_only: bool = False,
     **given: tuple[Number, Number] | Number,
 ) -> xr.Dataset:
-    """Fold and Hopf curves of `family` in a plane: `gs.curves("hopf", alpha=(0, 3.14), beta=(1, 3))`.
+    """The bifurcation curves of `family` in a plane: `gs.curves("hopf", alpha=(0, 3.14), beta=(1, 3))`.
 
-    Of the coordinates in `given` two are pairs (start, stop), the plane; the others as in `locate`. `out`: a
-    file to write, too. See `analysis.bifurcations.plane.curves` for what is found and what may be missed,
+    Of the coordinates in `given` two are pairs (start, stop), the plane; the others as in `locate`.
+    `fixed_points_only` leaves out what takes portraits: connections of saddles, cycles, and snic. `out`: a
+    file to write, too. See `analysis.bifurcations.rectangle` for what is found and what may be missed,
     `atlas` for the Dataset, `gs.plot.curves` for its picture.
 
     Refused: anything but two pairs with start < stop, a coordinate on which nothing depends, a file that is
@@ -111,6 +109,7 @@ def curves(
         seed=seed,
         out=out,
         overwrite=overwrite,
+        fixed_points_only=fixed_points_only,
     )
 
 
@@ -124,6 +123,7 @@ def in_plane(
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    fixed_points_only: bool = False,
     progress: Steps = lambda done, total: None,
 ) -> xr.Dataset:
     """The same with the plane and what is held fixed apart."""
@@ -143,11 +143,21 @@ def in_plane(
     low, high = (np.array(ends) for ends in zip(*spans))
     with jax.enable_x64(True):
         field = slice_of(chosen, (first, second), settings, "plane")
-        found = curves_in(field, low, high, lower=np.full(2, -1.0), upper=np.full(2, 1.0), progress=progress)
+        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALLEST)
+        portraits = lambda points: _in_parts(evaluate, (first, second), points)  # noqa: E731
+        found = diagram(
+            field,
+            low,
+            high,
+            None if fixed_points_only else portraits,
+            lower=np.full(2, -1.0),
+            upper=np.full(2, 1.0),
+            progress=progress,
+        )
     known = {c.name: c for c in chosen.coordinates}
     held = {name: value for name, value in chosen.complete(dict(settings)).items() if name not in dict(plane)}
     attributes = {
-        "title": f"{chosen.title}: fold and Hopf curves",
+        "title": f"{chosen.title}: bifurcation curves",
         "gru_sweep_version": __version__,
         "git_commit": provenance.commit(),
         "command": command,
@@ -175,8 +185,13 @@ def _check(family: Family, axes: list[Axis], settings: Mapping[str, Any], argume
         raise InputError(argument, error.expected, error.got) from None
 
 
-def _split(values: np.ndarray) -> list[np.ndarray]:
-    return np.split(values, range(SMALLEST, len(values), SMALLEST))
+def _in_parts(evaluate: Evaluator, names: tuple[str, ...], points: np.ndarray) -> dict[str, np.ndarray]:
+    """What is known of points (n, m) of some coordinates, computed some at a time."""
+    parts = [
+        evaluate(dict(zip(names, some.T)))
+        for some in np.split(points, range(SMALLEST, len(points), SMALLEST))
+    ]
+    return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
 
 
 def bounds(argument: str, name: str, line: Any) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import gru_sweep as gs
 from gru_sweep import atlas, cli, plotting
 from gru_sweep.analysis.bifurcations.plane.codimension_two import SpecialPoint
 from gru_sweep.analysis.bifurcations.plane.curve import Curve, Curves
+from gru_sweep.analysis.bifurcations.rectangle import Diagram
 from gru_sweep.records import InputError
 from gru_sweep.systems.families import FAMILIES
 
@@ -46,6 +47,7 @@ def test_the_hopf_plane_by_the_command(monkeypatch, capsys, tmp_path):
     about = json.loads(printed)
     assert about["complete"]
     assert about["codimension_two"] == []
+    assert about["unexplained_changes"] == 0
     assert sorted(curve["kind"] for curve in about["curves"]) == ["fold"] * 4 + ["hopf"]
     assert {curve[end] for curve in about["curves"] for end in ("begins", "ends")} == {"border"}
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -67,6 +69,9 @@ def test_the_hopf_plane_by_the_command(monkeypatch, capsys, tmp_path):
                 d1, d2 = 1 - t**2
                 determinant = (d1 * c - 1) * (d2 * c - 1) + d1 * d2 * s * s
                 assert np.abs(determinant).max() < 1e-11
+                # all four saddle-nodes lie on one cycle, but next to where the curve ends nothing is known
+                assert set(part.on_cycle.values.tolist()) <= {1, -1}
+                assert (part.on_cycle == 1).mean() > 0.9
         assert ds.attrs["command"].startswith("gru-sweep curves hopf")
         assert json.loads(ds.attrs["settings"])["s"] == 0.4
     before = out.read_bytes()
@@ -119,13 +124,23 @@ def made() -> xr.Dataset:
     )
     known = {c.name: c for c in FAMILIES["hopf"].coordinates}
     plane = [(known["alpha"], 0.0, 1.0), (known["beta"], 1.0, 2.0)]
-    return atlas.dataset(Curves((curve,), False, 9, 100, ("something",)), plane, {"title": "made up"})
+    found = Curves((curve,), False, 9, 100, ("something",))
+    labels = np.array([["sink", ""], ["sink", "cycle+(source)"]], object)
+    changes = np.array([[[0.2, 1.3], [0.2, 1.4]]])
+    nodes = np.array([0.25, 0.75]), np.array([1.25, 1.75])
+    diagram = Diagram(found, (np.full(5, -1, np.int8),), nodes, labels, changes)
+    return atlas.dataset(diagram, plane, {"title": "made up"})
 
 
 def test_special_points_and_warnings_are_kept(tmp_path):
     made().to_netcdf(tmp_path / "c.h5", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "c.h5", engine="h5netcdf") as ds:
         about = atlas.summary(ds)
+        classes = ds.topology_class.values.tolist()
+        labels = [classes[code] if code >= 0 else "" for code in ds.topology.values.ravel()]
+        assert labels == ["sink", "", "sink", "cycle+(source)"]
+        assert ds.topology.dims == ("grid_alpha", "grid_beta")
+        assert ds.change_beta.values.tolist() == [[1.3, 1.4]]
     (special,) = about["codimension_two"]
     assert (special["kind"], special["alpha"], special["beta"], special["proven"]) == (
         "bautin",
@@ -134,6 +149,20 @@ def test_special_points_and_warnings_are_kept(tmp_path):
         True,
     )
     assert (about["complete"], about["warnings"]) == (False, ["something"])
+    assert about["unexplained_changes"] == 1
+
+
+def test_a_saddle_node_on_a_cycle_is_drawn_as_one():
+    from matplotlib.figure import Figure
+
+    ds = made()
+    folds = str(ds.kind.attrs["flag_meanings"]).split().index("fold")
+    ds["kind"].values[:] = folds
+    ds["on_cycle"].values[:] = [1, 1, -1, 0, 0]
+    axes = plotting.curves(ds, Figure())
+    fold, snic = (line.get_xdata() for line in axes.lines[:2])
+    np.testing.assert_array_equal(np.isfinite(snic), [1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(np.isfinite(fold), [0, 1, 1, 1, 1])  # what is not known is drawn
 
 
 def test_the_picture_has_both_kinds_of_hopf_points():
@@ -141,7 +170,7 @@ def test_the_picture_has_both_kinds_of_hopf_points():
 
     axes = plotting.curves(made(), Figure())
     words = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert words == ["supercritical hopf", "subcritical hopf", "bautin"]
+    assert words == ["supercritical hopf", "subcritical hopf", "bautin", "not known"]
     solid, dashed = (np.isfinite(line.get_xdata()) for line in axes.lines[:2])
     np.testing.assert_array_equal(solid, [1, 1, 1, 0, 0])
     np.testing.assert_array_equal(dashed, [0, 0, 1, 1, 1])

@@ -15,6 +15,7 @@ from gru_sweep.analysis import portrait
 from gru_sweep.analysis.bifurcations.event import Event
 from gru_sweep.analysis.bifurcations.line import Located
 from gru_sweep.analysis.bifurcations.plane.curve import Curves
+from gru_sweep.analysis.bifurcations.rectangle import Diagram
 from gru_sweep.analysis.portrait import PhasePortrait, phase_portrait
 from gru_sweep.records import Status
 from stand_in import StuartLandau
@@ -47,10 +48,11 @@ def example() -> PhasePortrait:
     return phase_portrait(gs.GRU(U_h=[[3.0, -1.2], [1.2, 3.0]]))
 
 
-def curves_in(field, low, high, **options) -> Curves:
+def diagram(field, low, high, portraits, **options) -> Diagram:
     """None, in place of the search."""
     assert (low < high).all()
-    return Curves((), True, 9, 0, ())
+    nodes = np.zeros(0), np.zeros(0)
+    return Diagram(Curves((), True, 9, 0, ()), (), nodes, np.zeros((0, 0), object), np.zeros((0, 2, 2)))
 
 
 def on_line(family, name, line, settings, **options) -> Located:
@@ -71,7 +73,7 @@ def on_line(family, name, line, settings, **options) -> Located:
 def _stand_in(monkeypatch, tmp_path):
     monkeypatch.setattr(studies, "evaluator", quick)
     monkeypatch.setattr(locating, "on_line", on_line)
-    monkeypatch.setattr(locating, "curves_in", curves_in)
+    monkeypatch.setattr(locating, "diagram", diagram)
     monkeypatch.setattr(portrait, "phase_portrait", lambda cell, precision="float64": example())
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_gru.json").write_text('{"U_h": [[3.0, -1.2], [1.2, 3.0]]}')

@@ -104,6 +104,9 @@ def curves(
     seed: Seed = 0,
     out: Annotated[Path | None, Parameter(help="The HDF5 file to write.")] = None,
     overwrite: Annotated[bool, Parameter(help="Replace an existing file.")] = False,
+    fixed_points_only: Annotated[
+        bool, Parameter(help="Leave out what takes portraits: connections, cycles, snic.")
+    ] = False,
     plot: Annotated[Path | None, Parameter(help="Also draw them: .png, .pdf or .svg.")] = None,
     as_json: Annotated[
         bool, Parameter(name="--json", help="Print one JSON object instead of a table.")
@@ -111,9 +114,11 @@ def curves(
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Follow the fold and Hopf curves through a plane of two coordinates, and name the points of codimension
-    two on them: cusps, Bogdanov-Takens and Bautin points.
+    """Follow bifurcation curves through a plane of two coordinates, and name the points of codimension two on
+    them.
 
+    Curves of fixed points (folds, Hopf points, pitchforks, transcritical points) begin at events that are
+    proven on lines; those of connections and of cycles where portraits on a grid differ for no known reason.
     What may have been missed is said in the warnings.
     """
     from .. import atlas, locating, reports, studies
@@ -142,6 +147,7 @@ def curves(
             seed=seed,
             out=out,
             overwrite=overwrite,
+            fixed_points_only=fixed_points_only,
             progress=progress,
         )
     if plot is not None:

@@ -9,24 +9,35 @@ infinity at the fold (Kuznetsov 2004, sec. 7.1; several folds at once where a sy
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import networkx as nx
 import numpy as np
 
 from ...records import Kind
-from .local import Point
 
 Row = Mapping[str, np.ndarray]
 """Columns of the `portrait` record at one value of the parameter."""
 
 
-def on_cycle(folds: Sequence[Point], before: Row | None, after: Row | None) -> list[bool]:
+@runtime_checkable
+class SaddleNode(Protocol):
+    """Where two fixed points meet, (2,), and the other eigenvalue there."""
+
+    @property
+    def state(self) -> np.ndarray: ...
+
+    @property
+    def trace(self) -> float: ...
+
+
+def on_cycle(folds: Sequence[SaddleNode], before: Row | None, after: Row | None) -> list[bool]:
     """Which of the folds at one value lie on a cycle, from the portraits on both sides of it."""
     none = [False] * len(folds)
-    if not folds or before is None or after is None:
+    if before is None or after is None or not explained(folds, before, after):
         return none
     with_points, without = (before, after) if _count(before) > _count(after) else (after, before)
-    if _count(with_points) - _count(without) != 2 * len(folds) or _cycles(without) <= _cycles(with_points):
+    if _cycles(without) <= _cycles(with_points):
         return none
     pairs = [_pair(fold, with_points) for fold in folds]
     ring = nx.MultiGraph()
@@ -48,6 +59,11 @@ def on_cycle(folds: Sequence[Point], before: Row | None, after: Row | None) -> l
     return [("saddle", pair[0]) in inside and ("end", pair[1]) in inside for pair in pairs if pair]
 
 
+def explained(folds: Sequence[SaddleNode], before: Row, after: Row) -> bool:
+    """Whether the folds are all that happens to the number of fixed points: they all die on one side."""
+    return bool(folds) and abs(_count(before) - _count(after)) == 2 * len(folds)
+
+
 def _count(row: Row) -> int:
     return int(row["n_fixed_points"])
 
@@ -56,7 +72,7 @@ def _cycles(row: Row) -> int:
     return int(row["n_stable_cycles"]) + int(row["n_unstable_cycles"])
 
 
-def _pair(fold: Point, row: Row) -> tuple[int, int] | None:
+def _pair(fold: SaddleNode, row: Row) -> tuple[int, int] | None:
     """The saddle and the other fixed point nearest to a fold."""
     away = np.hypot(*(row["fixed_point"] - fold.state).T)
     kind = row["kind"]

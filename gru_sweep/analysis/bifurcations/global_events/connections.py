@@ -133,6 +133,8 @@ def connection(
     details: dict[str, Any] = {
         "source_branch": int(source_branch),
         "target_branch": int(target_branch),
+        "source_direction": [float(x[0]) for x in here.directions[0]],
+        "target_direction": [float(x[0]) for x in there.directions[1]],
         "gap_value": best.value,
         "gap_error": gap_error,
         "gap_slope": best.slope,

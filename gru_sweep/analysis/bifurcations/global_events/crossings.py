@@ -79,13 +79,14 @@ class Returns(eqx.Module):
     time: Float[Array, ""]
 
 
-def _outside(p: Trajectory, box: Box):
+def outside(x, y, box: Box):
+    """Whether a trajectory at (x, y) has left the box for good."""
     margin = BEYOND * (box.upper - box.lower)
     low, high = box.lower - margin, box.upper + margin
-    return (p.x < low[0]) | (p.x > high[0]) | (p.y < low[1]) | (p.y > high[1])
+    return (x < low[0]) | (x > high[0]) | (y < low[1]) | (y > high[1])
 
 
-def _across(closed, point: tuple, along: tuple, sense, widest) -> Section:
+def across_branch(closed, point: tuple, along: tuple, sense, widest) -> Section:
     """The section through a point of a branch, along the saddle's other eigenvector: near the saddle the flow
     crosses it everywhere alike."""
     x, y = point
@@ -109,7 +110,7 @@ def _crossed(closed, start: Trajectory, section: Section, box: Box, tolerance, m
         p, returned, s = travel(closed, p, section, tolerance, STEPS, jnp.asarray(False))
         found = jnp.where(returned & (jnp.arange(most) == count), s, found)
         speed = jnp.hypot(*velocity(closed, p.x, p.y))
-        live = ~_outside(p, box) & (speed > STILL * size)
+        live = ~outside(p.x, p.y, box) & (speed > STILL * size)
         if most > 1:  # the next crossing is another one
             p = choose(returned, replace(p, time=jnp.zeros_like(p.time)), p)
         return p, found, count + returned, live
@@ -136,7 +137,7 @@ def _gaps(field, p, sense, leaving: Anchor, arriving: Anchor, tolerance, shrink,
     out, into = (jax.tree.map(lambda leaf: leaf[i], series) for i in (0, 1))  # noqa: B023
     first, last = (jax.tree.map(lambda leaf: leaf[i], saddles) for i in (0, 1))  # noqa: B023
     along = tuple(v[1] for v in across)
-    section = _across(closed, into.point(shrink * into.reach), along, sense, WIDEST * size)
+    section = across_branch(closed, into.point(shrink * into.reach), along, sense, WIDEST * size)
     start = Trajectory.start(out.point(shrink * out.reach), sense, jnp.zeros((), jnp.int32))
     start = replace(start, time=jnp.ones_like(p))  # it does not start on the section
     gap, _, _ = _crossed(closed, start, section, box, tolerance, CROSSINGS)

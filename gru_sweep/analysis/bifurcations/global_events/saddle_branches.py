@@ -113,7 +113,7 @@ def _newton(closed, point: tuple) -> tuple[tuple, tuple, Any]:
     return (point[0] - dx, point[1] - dy), jacobian, jnp.hypot(dx, dy)
 
 
-def _spectrum(jacobian: tuple) -> tuple[tuple, tuple]:
+def spectrum(jacobian: tuple) -> tuple[tuple, tuple]:
     """Eigenvalues of a saddle, the unstable one first, and eigenvectors."""
     (a, b), (c, d) = jacobian
     root = jnp.sqrt(jnp.maximum(0.25 * (a - d) ** 2 + b * c, 0.0))
@@ -137,13 +137,13 @@ def follow(field: Field, known: Anchor, p: Array, size: Array) -> Saddle:
         closed = at(field, p * way + start * (1.0 - way))
         for _ in range(NEWTON_STEPS):
             point, jacobian, _ = _newton(closed, point)
-        kept, alike = _kept(vectors, _spectrum(jacobian)[1])
+        kept, alike = _kept(vectors, spectrum(jacobian)[1])
         return point, kept, ok & alike
 
     first = (place[0], place[1]), tuple((v[0], v[1]) for v in vectors), jnp.asarray(True)
     point, tracked, ok = jax.lax.fori_loop(0, STRIDES + 1, stride, first)
     point, jacobian, step = _newton(at(field, p), point)
-    rates, found = _spectrum(jacobian)
+    rates, found = spectrum(jacobian)
     (a, b), (c, d) = jacobian
     ok &= (a * d - b * c < 0.0) & (step < SETTLED * size)
     return Saddle(point, jacobian, rates, _kept(tracked, found)[0], ok)

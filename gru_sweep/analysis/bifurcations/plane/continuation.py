@@ -22,7 +22,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from .path import SAME, Path
-from .steps import CONVERGED, FIRST_STEP, MEETS, NEWTON_STEPS, ROUND, End, Scaled, Walk, advance, slope
+from .steps import (
+    CONVERGED,
+    FIRST_STEP,
+    MEETS,
+    NEWTON_STEPS,
+    ROUND,
+    TOLERANCE,
+    End,
+    Scaled,
+    Walk,
+    advance,
+    slope,
+)
 
 SINGULAR = 1e-7
 """Smallest singular value of DG, its rows of unit length, at which a seed has no tangent of its own."""
@@ -50,20 +62,30 @@ class Side(NamedTuple):
     face: int
 
 
-def follow(function: Callable, seed: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> Followed | None:
+def follow(
+    function: Callable,
+    seed: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    *,
+    tolerance: float = TOLERANCE,
+    converged: float = CONVERGED,
+) -> Followed | None:
     """The curve of G = 0 through `seed`, both ways, in the box [lower, upper].
 
     **Arguments**
 
     - `function`: G, (n + 1,) to (n,); an equinox module is compiled once for all its numbers.
     - `seed`: a point near the curve, (n + 1,), in the box. `lower`, `upper`: its corners.
+    - `tolerance`: how near to the curve the cubics between points stay, in sides of the box.
+    - `converged`: Newton's last step, in sides of the box: above what G's errors leave of a step.
 
     Returns None where Newton's method does not lead from the seed to a regular point of a curve, or where the
     curve has no length in the box.
     """
     lower, upper = np.asarray(lower, float), np.asarray(upper, float)
     width = upper - lower
-    scaled = Scaled(function, jnp.asarray(lower), jnp.asarray(width))
+    scaled = Scaled(function, *map(jnp.asarray, (lower, width, tolerance, converged)))
     begin = _begin(scaled, (np.asarray(seed, float) - lower) / width)
     if begin is None:
         return None
@@ -106,16 +128,17 @@ def _begin(scaled: Scaled, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | Non
             return None
         step = np.linalg.pinv(rows) @ value
         x = x - step
-        if np.abs(step).max() <= CONVERGED:
+        if np.abs(step).max() <= scaled.converged:
             return x, vectors[-1]
     return None
 
 
 def _walk(scaled: Scaled, x: np.ndarray, tangent: np.ndarray) -> Side:
-    d, zero = len(x), jnp.asarray(0)
-    here, along, size = jnp.asarray(x), jnp.asarray(tangent), jnp.asarray(FIRST_STEP)
+    # numbers of NumPy's types: with Python's the program would be compiled again when it is gone on with
+    d, zero = len(x), jnp.asarray(np.int64(0))
+    here, along, size = jnp.asarray(x), jnp.asarray(tangent), jnp.asarray(np.float64(FIRST_STEP))
     tables = jnp.zeros((ROUND, d)), jnp.zeros((ROUND, d)), jnp.zeros(ROUND)
-    side = jnp.asarray(_side(scaled, x, tangent))
+    side = jnp.asarray(np.float64(_side(scaled, x, tangent)))
     walk = Walk(here, along, jnp.zeros(d), here, along, size, side, zero, *tables, zero)
     parts, count, end = [(x[None], tangent[None], np.zeros(0))], 1, End.GOING
     while end == End.GOING and count < MAX_POINTS:
@@ -182,6 +205,6 @@ def _on_face(scaled: Scaled, guess: np.ndarray, axis: int, value: float) -> np.n
             return there
         step = np.linalg.lstsq(rows[:, free], g, rcond=None)[0]
         x[free] -= step
-        if np.abs(step).max() <= CONVERGED:
+        if np.abs(step).max() <= scaled.converged:
             return x if np.abs(x - there).max() <= MEETS else there
     return there

@@ -1,19 +1,22 @@
-r"""The one door for a plane: the fold and Hopf curves of dh/dt = f(h, p), p in a rectangle.
+r"""The one door for a plane: the curves of bifurcations of fixed points of dh/dt = f(h, p), p in a rectangle.
 
 1. On lines of both directions branch and prune finds every regular zero of (f, det J) and of (f, tr J), each
-   with a proof.
-2. Each that lies on no curve yet begins one, which is followed both ways in (h, p) (`continuation`).
+   with a proof, and leaves the others as undecided regions.
+2. Each zero that lies on no curve yet begins one, which is followed both ways in (h, p) (`continuation`).
+   So does each undecided region of det J, where a curve of pitchforks or of transcritical points passes,
+   along which (f, det J) is singular everywhere (`branch_curves`); and so do Hopf curves on those
+   (`meetings`).
 3. Each gets its values, its points of codimension two and its ends (`naming`).
 
 What may be missed: a curve that meets no line, such as a small closed one between them (unless it has a
-Bogdanov-Takens point and `inside` is given); two points of codimension two of one kind between neighbouring
-points of a curve; and curves along which the defining system is singular everywhere, such as the pitchforks
-of a symmetric field. The last show as undecided regions, of which `warnings` tells.
+Bogdanov-Takens point and `inside` is given, or that lies on a curve of branch points); two points of
+codimension two of one kind between neighbouring points of a curve; and folds in an undecided region through
+which a curve of branch points passes. The undecided regions through which no curve passes are in `warnings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -27,9 +30,15 @@ from ....records import InputError
 from ...any_dimension import Zeros, zeros
 from ...fixed_points import MARGIN
 from ..extended import DETERMINANT, TRACE, Extended, Field
+from .branch_charts import polished
+from .branch_curves import NEAR, branch_curve
+from .codimension_two import BOGDANOV_TAKENS, SpecialPoint
 from .continuation import Followed, follow
-from .curve import FOLD, HOPF, UNRESOLVED, Curves
+from .curve import FOLD, HOPF, UNRESOLVED, Curve, Curves
+from .meetings import beginnings, ending, parts
 from .naming import ON_CURVE, name
+from .path import Path
+from .regions import regions
 
 TESTS = {FOLD: DETERMINANT, HOPF: TRACE}
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
@@ -59,7 +68,7 @@ def curves(
     max_boxes: int = 100_000,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Curves:
-    """The fold and Hopf curves of dh/dt = field(h, p) with p in a rectangle and h in a box.
+    """The bifurcation curves of fixed points of dh/dt = field(h, p) with p in a rectangle and h in a box.
 
     **Arguments**
 
@@ -81,10 +90,12 @@ def curves(
         progress(done, len(searches))
         search.line(kind, axis, low[axis] + (k + GOLDEN) / lines * (high - low)[axis], max_boxes)
     progress(len(searches), len(searches))
+    search.doubles()
     if inside:
         search.rectangle(inside)
-    named = [name(field, kind, path, high - low) for kind in TESTS for path in search.paths[kind]]
-    found = tuple(curve for one in named for curve in one.curves)
+    named = [name(field, kind, part, high - low) for kind in TESTS for part in search.parts(kind)]
+    proper = [ending(curve, search.special, high - low) for one in named for curve in one.curves]
+    found = (*proper, *search.branches)
     warnings = search.warnings + [text for one in named for text in one.warnings]
     strange = sum(UNRESOLVED in curve.ends for curve in found)
     if strange:
@@ -99,8 +110,18 @@ class _Search:
         self.field, self.low, self.high, self.width = field, low, high, high - low
         self.systems = {kind: Extended(field, (test,)) for kind, test in TESTS.items()}
         self.paths: dict[str, list[Followed]] = {kind: [] for kind in TESTS}
+        self.branches: list[Curve] = []
         self.boxes = 0
         self.warnings: list[str] = []
+
+    @property
+    def special(self) -> list[SpecialPoint]:
+        """The points of codimension two on curves of branch points: other curves may meet these there."""
+        return [point for branch in self.branches for point in branch.codimension_two]
+
+    def parts(self, kind: str) -> list[Followed]:
+        """The curves of a kind, each up to where it meets one of branch points."""
+        return [part for one in self.paths[kind] for part in parts(one, self.special, self.width)]
 
     def line(self, kind: str, axis: int, value: float, max_boxes: int) -> None:
         """Follows the curves of a kind that meet the line where coordinate `axis` of (h, p) has a value."""
@@ -118,6 +139,15 @@ class _Search:
         found = self._zeros(Extended(self.field, (DETERMINANT, TRACE)), np.arange(4), max_boxes)
         for kind in TESTS:
             self._take(kind, found.point, found.error, found.clusters, found.complete)
+            self.doubles()
+
+    def doubles(self) -> None:
+        """Follows the curves of Hopf points that begin on those of branch points."""
+        for point in self.special:
+            for seed in beginnings(self.field, point, self.width) if point.kind == BOGDANOV_TAKENS else ():
+                seed = polished(self.systems[HOPF], seed, self.low, self.high)
+                if (seed >= self.low).all() and (seed <= self.high).all():
+                    self._follow(HOPF, seed)
 
     def _zeros(self, system: Extended, free: np.ndarray, max_boxes: int) -> Zeros:
         # what lies on the border is found as well
@@ -132,9 +162,9 @@ class _Search:
         for seed, error in zip(points, errors):
             if (seed >= self.low - error).all() and (seed <= self.high + error).all():
                 self._follow(kind, seed)
-        for low, high in clusters:
+        for low, high in regions(clusters, self.width):
             apart = ((low > self.high) | (high < self.low)).any()
-            if not (apart or self._passes(kind, low, high)):
+            if not (apart or self._explained(kind, low, high)):
                 self.warnings.append(f"{kind}s near {_words(low, high)} may be missing: undecided")
         if not complete:
             self.warnings.append(f"a search for {kind}s was given up: some may be missing")
@@ -147,14 +177,29 @@ class _Search:
             if self._distance(kind, seed) > ON_CURVE:
                 self.warnings.append(f"a {kind} at {_words(seed, seed)} could not be followed")
 
-    def _passes(self, kind: str, low: np.ndarray, high: np.ndarray) -> bool:
-        """Whether a curve passes within a few widths of a box of undecided zeros."""
-        reach = 4.0 * float(((high - low) / self.width).max()) + ON_CURVE
-        return self._distance(kind, 0.5 * (low + high)) <= reach
+    def _explained(self, kind: str, low: np.ndarray, high: np.ndarray) -> bool:
+        """Whether a curve passes within a few widths of a region of undecided zeros; one of branch points is
+        followed from there, if there is one."""
+        reach = NEAR * float(((high - low) / self.width).max()) + ON_CURVE
+        middle = 0.5 * (low + high)
+        if kind == FOLD:
+            if _apart(self.branches, middle, self.width) <= reach:
+                return True
+            corners = {"lower": self.low[:2], "upper": self.high[:2]}
+            branch = branch_curve(self.field, np.stack([low, high]), self.low[2:], self.high[2:], **corners)
+            if branch is not None:
+                self.branches.append(branch)
+                return True
+        return self._distance(kind, middle) <= reach
 
     def _distance(self, kind: str, point: np.ndarray) -> float:
         """From the nearest curve, in sides of the box."""
-        return min((one.path.nearest(point, self.width)[1] for one in self.paths[kind]), default=np.inf)
+        return _apart([one.path for one in self.paths[kind]], point, self.width)
+
+
+def _apart(paths: Sequence[Path], point: np.ndarray, width: np.ndarray) -> float:
+    """The distance of a point from the nearest of some curves, in sides of the box."""
+    return min((path.nearest(point, width)[1] for path in paths), default=np.inf)
 
 
 def _words(low: np.ndarray, high: np.ndarray) -> str:

@@ -4,7 +4,7 @@ From a point x with unit tangent t, let w be the guess at distance h that has th
 cubic. The step is to the solution of G(y) = 0, t.(y - w) = 0 by Newton's method. It counts if that
 converged, if the tangent turned little, and if the cubic between both ends stays on the curve: at three
 points inside, the distance from the curve, to first order |DG^+ G|, times a margin, must be below
-`TOLERANCE`. The next step's size follows that error, which is of fourth order.
+`tolerance`. The next step's size follows that error, which is of fourth order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from .path import POLISH, hermite
 TOLERANCE = 2e-10
 """Largest distance between the curve and the cubics, in sides of the box."""
 CONVERGED = 1e-12
-"""Newton's last step, in sides of the box: above rounding where DG is regular; the error is its square."""
+"""Newton's last step, in sides of the box: above rounding where G is a formula and DG regular; the error is
+its square."""
 NEWTON_STEPS = 8
 """Newton's steps from a predicted point; a good prediction needs three or four."""
 FIRST_STEP, LARGEST_STEP, SMALLEST_STEP = 1e-2, 5e-2, 1e-7
@@ -54,11 +55,14 @@ class End(IntEnum):
 
 
 class Scaled(eqx.Module):
-    """G on the unit box: x -> G(lower + width x)."""
+    """G on the unit box: x -> G(lower + width x); how near to its curve cubics have to stay, and the size of
+    Newton's last step."""
 
     function: Any
     lower: Float[Array, " d"]
     width: Float[Array, " d"]
+    tolerance: Float[Array, ""]
+    converged: Float[Array, ""]
 
     def __call__(self, x: Float[Array, " d"]) -> Float[Array, " n"]:
         return self.function(self.lower + self.width * x)
@@ -84,7 +88,8 @@ class Walk(eqx.Module):
 
 def _rows(scaled, x):
     """G and DG, each row of DG divided by its length, and so is G."""
-    value, slope = scaled(x), jax.jacfwd(scaled)(x)
+    # G is evaluated once, for itself and its derivative
+    slope, value = jax.jacfwd(lambda y: (scaled(y),) * 2, has_aux=True)(x)
     norm = jnp.sqrt(jnp.sum(slope * slope, axis=1))
     return value / norm, slope / norm[:, None]
 
@@ -100,7 +105,7 @@ def _newton(scaled, guess, normal):
         size = jnp.max(jnp.abs(delta))
         return jnp.where(jnp.isfinite(size), x - delta, x), k + 1, rows, size
 
-    going = lambda state: (state[1] < NEWTON_STEPS) & (state[3] > CONVERGED)  # noqa: E731
+    going = lambda state: (state[1] < NEWTON_STEPS) & (state[3] > scaled.converged)  # noqa: E731
     d, dtype = guess.size, guess.dtype
     begin = (guess, 0, jnp.zeros((d - 1, d), dtype), jnp.asarray(jnp.inf, dtype))
     # the rows are from before the last step, which is no longer seen
@@ -155,8 +160,8 @@ def advance(scaled: Scaled, walk: Walk) -> Walk:
         at = jnp.asarray(INSIDE, x.dtype)[:, None]
         between, along = jax.jvp(cubic, (at,), (jnp.ones_like(at),))
         off = jnp.max(jax.vmap(lambda z, v: _deviation(scaled, z, v))(between, along / gap))
-        error = MARGIN * off / TOLERANCE
-        good = (last <= CONVERGED) & (error <= 1.0) & (s @ t >= TURN) & (gap <= 2.0 * walk.size)
+        error = MARGIN * off / scaled.tolerance
+        good = (last <= scaled.converged) & (error <= 1.0) & (s @ t >= TURN) & (gap <= 2.0 * walk.size)
         factor = 0.9 * jnp.maximum(error, 1e-4) ** -0.25
         # a step that failed although its cubic is good met another branch, or Newton's method did not end
         factor = jnp.clip(factor, jnp.where(good, 0.5, 0.1), jnp.where(good, 2.0, 0.5))
