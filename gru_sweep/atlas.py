@@ -190,7 +190,9 @@ def summary(data: xr.Dataset) -> dict[str, Any]:
     """Curves and special points in plain words and numbers, for JSON."""
     words = {name: _meanings(data[name]) for name in ("kind", "begins", "ends", "special_kind")}
     plane = list(data.attrs["plane"])
-    curves = zip(words["kind"], words["begins"], words["ends"], data["row_size"].values)
+    sizes = data["row_size"].values
+    parts = np.split(data["on_cycle"].values, np.cumsum(sizes)[:-1]) if len(sizes) else []
+    curves = zip(words["kind"], words["begins"], words["ends"], sizes, parts)
     special = [
         {
             "kind": kind,
@@ -205,13 +207,20 @@ def summary(data: xr.Dataset) -> dict[str, Any]:
     return {
         "curves": [
             {"kind": kind, "begins": begin, "ends": end, "vertices": int(size)}
-            for kind, begin, end, size in curves
+            | ({"on_cycle": _share(flags)} if kind == FOLD else {})
+            for kind, begin, end, size, flags in curves
         ],
         "codimension_two": special,
         "complete": bool(data.attrs["complete"]),
         "unexplained_changes": int(data.sizes["change"]),
         "warnings": json.loads(data.attrs["warnings"]),
     }
+
+
+def _share(flags: np.ndarray) -> str:
+    """How much of a fold curve lies on a cycle, of what is known of it."""
+    known = set(flags[flags != -1].tolist())
+    return {(): "not known", (0,): "none", (1,): "all", (0, 1): "in part"}[tuple(sorted(known))]
 
 
 def _meanings(variable: xr.DataArray) -> list[str]:

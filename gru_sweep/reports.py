@@ -103,8 +103,11 @@ def _curves(file: str, about: Mapping[str, Any]) -> Iterator[str]:
     sure = "all that meet the lines, proven" if about["complete"] else "not complete"
     yield f"{file}: {_counted(len(about['curves']), 'curve')}, {sure}"
     if about["curves"]:
-        rows = ([c["kind"], c["begins"], c["ends"], str(c["vertices"])] for c in about["curves"])
-        yield _table(("kind", "begins", "ends", "vertices"), rows)
+        rows = (
+            [c["kind"], c["begins"], c["ends"], str(c["vertices"]), c.get("on_cycle", "")]
+            for c in about["curves"]
+        )
+        yield _table(("kind", "begins", "ends", "vertices", "on a cycle"), rows)
     if about["codimension_two"]:
         names = [name for name in about["codimension_two"][0] if name not in _SPECIAL]
         yield _table(

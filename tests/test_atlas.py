@@ -48,6 +48,7 @@ def test_the_hopf_plane_by_the_command(monkeypatch, capsys, tmp_path):
     assert about["complete"]
     assert about["codimension_two"] == []
     assert about["unexplained_changes"] == 0
+    assert {curve.get("on_cycle") for curve in about["curves"]} == {"all", None}
     assert sorted(curve["kind"] for curve in about["curves"]) == ["fold"] * 4 + ["hopf"]
     assert {curve[end] for curve in about["curves"] for end in ("begins", "ends")} == {"border"}
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -112,6 +113,19 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
             gs.curves("hopf", alpha=(0.0, 1.0), beta=(1.0, 2.0), out=path)
 
 
+def test_curves_of_fixed_points_alone_begin_where_everything_vanishes():
+    # at alpha = 0, beta = 2 the origin's Jacobian is 0: four folds and the Hopf curve end there
+    ds = gs.curves("hopf", alpha=(0.0, 1.0), beta=(2.0, 3.0), fixed_points_only=True)
+    about = atlas.summary(ds)
+    assert about["complete"], about["warnings"]
+    assert [curve["begins"] for curve in about["curves"]] == ["branch point"] * 5
+    assert {curve.get("on_cycle") for curve in about["curves"]} == {"not known", None}
+    folds = ds.trace.values[: int(ds.row_size[:4].sum())]
+    assert np.isnan(folds).sum() == 4
+    assert folds[~np.isnan(folds)].max() < 0.0
+    assert ds.sizes["grid_alpha"] == ds.sizes["change"] == 0
+
+
 def made() -> xr.Dataset:
     """One Hopf curve that changes from super- to subcritical at a Bautin point."""
     length = np.linspace(0.0, 1.0, 5)
@@ -159,6 +173,8 @@ def test_a_saddle_node_on_a_cycle_is_drawn_as_one():
     folds = str(ds.kind.attrs["flag_meanings"]).split().index("fold")
     ds["kind"].values[:] = folds
     ds["on_cycle"].values[:] = [1, 1, -1, 0, 0]
+    (curve,) = atlas.summary(ds)["curves"]
+    assert (curve["kind"], curve["on_cycle"]) == ("fold", "in part")
     axes = plotting.curves(ds, Figure())
     fold, snic = (line.get_xdata() for line in axes.lines[:2])
     np.testing.assert_array_equal(np.isfinite(snic), [1, 1, 1, 0, 0])

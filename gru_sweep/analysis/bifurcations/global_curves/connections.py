@@ -22,7 +22,7 @@ from jaxtyping import Array
 from ....records import InputError
 from ...compiled import compiled
 from ..extended import Field, rate_and_jacobian
-from ..global_events.checks import box_of
+from ..global_events.checks import box_of, rectangle_of
 from ..global_events.connections import NEARBY, SAME, SHORTER, TOLERANCE
 from ..global_events.crossings import Box
 from ..global_events.saddle_branches import directions
@@ -91,7 +91,7 @@ def connection_curve(
     of a homoclinic one, the sum of the eigenvalues, 1/time. None where no connection is found near p.
     Refused: arguments not as above, and places without a saddle.
     """
-    box, plane = box_of(lower, upper), _rectangle(lower_p, upper_p)
+    box, plane = box_of(lower, upper), rectangle_of(lower_p, upper_p)
     where = np.asarray(p, np.float64)
     if where.shape != (2,) or not ((where >= plane.lower) & (where <= plane.upper)).all():
         raise InputError("p", "a point of the rectangle", p)
@@ -236,13 +236,3 @@ def _saddle(field: Field, p: np.ndarray, place: npt.ArrayLike, box: Box, name: s
 def _local(field: Field, h: Array, p: Array) -> tuple[Array, Array]:
     rate, slope = rate_and_jacobian(field, h, p)
     return rate, jnp.stack([jnp.stack(row) for row in slope])
-
-
-def _rectangle(lower: npt.ArrayLike, upper: npt.ArrayLike) -> Box:
-    corners = [np.asarray(corner, np.float64) for corner in (lower, upper)]
-    for name, corner in zip(("lower_p", "upper_p"), corners):
-        if corner.shape != (2,) or not np.isfinite(corner).all():
-            raise InputError(name, "two finite numbers", corner.tolist())
-    if not (corners[0] < corners[1]).all():
-        raise InputError("upper_p", f"numbers above lower_p = {corners[0].tolist()}", corners[1].tolist())
-    return Box(*corners)

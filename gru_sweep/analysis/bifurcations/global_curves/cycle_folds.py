@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ....records import InputError
 from ..extended import Field
 from ..global_events.bracketing import zeros as zeros_between
-from ..global_events.checks import box_of
+from ..global_events.checks import box_of, pair_of, rectangle_of
 from ..global_events.crossings import Box
 from ..plane.codimension_two import SpecialPoint
 from ..plane.continuation import follow
@@ -91,8 +91,8 @@ def cycle_fold_curve(
     unresolved. None where p, the cycle and the fixed point are not as above, as far as Newton's method can
     tell. Refused: arguments of other shapes, and p outside the rectangle.
     """
-    box, plane = box_of(lower, upper), _rectangle(lower_p, upper_p)
-    at, on, within = (_pair(*given) for given in (("p", p), ("cycle", cycle), ("inside", inside)))
+    box, plane = box_of(lower, upper), rectangle_of(lower_p, upper_p)
+    at, on, within = (pair_of(*given) for given in (("p", p), ("cycle", cycle), ("inside", inside)))
     if not ((at >= plane.lower) & (at <= plane.upper)).all():
         raise InputError("p", f"a point between {plane.lower.tolist()} and {plane.upper.tolist()}", p)
     with jax.enable_x64(True):
@@ -255,21 +255,3 @@ class _Search:
         """Where the second derivative is 0, once between each two lengths, (n, 5)."""
         on = lambda lengths: np.stack([self.settled(system, path.at(x)) for x in lengths])  # noqa: E731
         return on(zeros_between(lambda lengths: measures(system, on(lengths))[1], ends)[0])
-
-
-def _pair(name: str, given: npt.ArrayLike) -> np.ndarray:
-    """Two finite numbers; refuses anything else."""
-    try:
-        found = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
-        found = np.full(2, np.nan)
-    if found.shape != (2,) or not np.isfinite(found).all():
-        raise InputError(name, "two finite numbers", given)
-    return found
-
-
-def _rectangle(lower: npt.ArrayLike, upper: npt.ArrayLike) -> Box:
-    plane = Box(_pair("lower_p", lower), _pair("upper_p", upper))
-    if not (plane.lower < plane.upper).all():
-        raise InputError("upper_p", f"numbers above lower_p = {plane.lower.tolist()}", plane.upper.tolist())
-    return plane

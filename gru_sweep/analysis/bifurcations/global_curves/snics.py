@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ....records import InputError, Kind, Status
 from ..extended import Field
-from ..global_events.checks import box_of
+from ..global_events.checks import box_of, rectangle_of
 from ..global_events.crossings import Box
 from ..plane.codimension_two import SpecialPoint
 from ..plane.curve import BORDER, CLOSED, FOLD, STATE_BORDER, Curve
@@ -117,7 +117,7 @@ def on_cycle_along(
     more than `HIDDEN` of a curve is not known, or a change is not explained. Refused: curves that are not
     folds, and corners that are none.
     """
-    box, rectangle = box_of(lower, upper), _rectangle(lower_p, upper_p)
+    box, rectangle = box_of(lower, upper), rectangle_of(lower_p, upper_p)
     for fold in folds:
         if not (isinstance(fold, Curve) and fold.kind == FOLD):
             raise InputError("folds", "fold curves", getattr(fold, "kind", fold))
@@ -277,13 +277,6 @@ def _unknown(piece: Piece) -> list[tuple[float, float]]:
     hidden = np.searchsorted(piece.lengths[piece.flags == -1], edges)
     gaps = (np.diff(hidden) > 0) & (np.diff(edges) > HIDDEN)
     return [(float(edges[k]), float(edges[k + 1])) for k in np.flatnonzero(gaps)]
-
-
-def _rectangle(lower_p: npt.ArrayLike, upper_p: npt.ArrayLike) -> Box:
-    try:
-        return box_of(lower_p, upper_p)
-    except InputError as error:
-        raise InputError(f"{error.argument}_p", error.expected, error.got) from None
 
 
 def _words(point: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Arguments that the searches on a line have in common, checked."""
+"""Arguments that the searches on a line and in a plane have in common, checked."""
 
 from __future__ import annotations
 
@@ -17,15 +17,28 @@ def bracket_of(bracket: tuple[float, float]) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def box_of(lower: npt.ArrayLike, upper: npt.ArrayLike) -> Box:
-    """The box between two corners; refuses what is none."""
-    corners = [np.asarray(corner, np.float64) for corner in (lower, upper)]
-    for name, corner in zip(("lower", "upper"), corners):
-        if corner.shape != (2,) or not np.isfinite(corner).all():
-            raise InputError(name, "two finite numbers", corner.tolist())
-    if not (corners[0] < corners[1]).all():
-        raise InputError("upper", f"numbers above lower = {corners[0].tolist()}", corners[1].tolist())
-    return Box(*corners)
+def pair_of(name: str, given: npt.ArrayLike) -> np.ndarray:
+    """Two finite numbers; refuses anything else."""
+    try:
+        found = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        found = np.full(2, np.nan)
+    if found.shape != (2,) or not np.isfinite(found).all():
+        raise InputError(name, "two finite numbers", given)
+    return found
+
+
+def box_of(lower: npt.ArrayLike, upper: npt.ArrayLike, names: tuple[str, str] = ("lower", "upper")) -> Box:
+    """The box between two corners, which the caller knows under some `names`; refuses what is none."""
+    low, high = (pair_of(*given) for given in zip(names, (lower, upper)))
+    if not (low < high).all():
+        raise InputError(names[1], f"numbers above {names[0]} = {low.tolist()}", high.tolist())
+    return Box(low, high)
+
+
+def rectangle_of(lower_p: npt.ArrayLike, upper_p: npt.ArrayLike) -> Box:
+    """The rectangle of parameters between two corners; refuses what is none."""
+    return box_of(lower_p, upper_p, ("lower_p", "upper_p"))
 
 
 def tolerance_of(tolerance: float) -> float:

@@ -165,7 +165,7 @@ def _fold_values(field: Field, path: Path, ends: tuple[str, str]) -> tuple[np.nd
     q, p = signs
     known = np.ones(len(path))
     known[[k for k, end in zip((0, -1), ends) if end == BRANCH_POINT]] = np.nan
-    return known * p * bend, known * p * q * angle, trace
+    return known * p * bend, known * p * q * angle, known * trace
 
 
 def _hopf_form(field: normal_forms.State, h: Float[Array, " 2"]) -> tuple[Array, Array, Array]:
