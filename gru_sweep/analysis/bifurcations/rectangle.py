@@ -25,8 +25,17 @@ from .global_curves.changes import Change, Grid, Portraits
 from .global_curves.seeds import Corners, curve_through, line_of
 from .global_curves.snics import on_cycle_along
 from .global_events.between import between
-from .plane.codimension_two import SpecialPoint
-from .plane.curve import CYCLE_FOLD, FOLD, Curve, Curves
+from .plane.codimension_two import BOGDANOV_TAKENS, SpecialPoint
+from .plane.curve import (
+    CYCLE_FOLD,
+    FOLD,
+    HOMOCLINIC,
+    PITCHFORK,
+    SADDLE_NODE_LOOP,
+    TRANSCRITICAL,
+    Curve,
+    Curves,
+)
 from .plane.curves import curves
 from .plane.path import SAME
 
@@ -36,6 +45,11 @@ MAX_IN_VAIN = 12
 """Changes of label looked at in vain before the others are left alone."""
 PASSES = 1e-6
 """How near to its seed a followed curve must pass, in sides of the box."""
+AROUND, FINER = 10, (0.05, 0.01, 0.002)
+"""Nodes along the sides of the grids around a point from which a homoclinic curve must come, and how far they
+reach from it, in sides of the rectangle."""
+ONE = 1e-6
+"""Distance, in sides of the rectangle, within which two points of codimension two are one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,29 +169,71 @@ def _with_points(curve: Curve, flags: np.ndarray, points: Sequence[SpecialPoint]
 
 
 class _Search:
-    """The curves known so far, and the changes of label that were looked at in vain."""
+    """The curves known so far, and the grid whose changes of label they explain."""
 
     def __init__(
         self, field: Field, portraits: Portraits, corners: Corners, known: list[Curve], grid: int
     ) -> None:
         self.field, self.portraits, self.corners = field, portraits, corners
         self.curves = list(known)
-        self.in_vain: list[Change] = []
         self.grid = Grid(portraits, corners.lower_p, corners.upper_p, grid)
         self.grid.cut(known)
 
     def follow_all(self) -> None:
         """Follow curves until every change of label has one, or has been looked at."""
-        while len(self.in_vain) < MAX_IN_VAIN:
-            change = next((c for c in self.grid.changes() if not any(map(c.within, self.in_vain))), None)
+        self._explain(self.grid)
+        for point in self.bare():
+            self._look_around(point)
+
+    def _explain(self, grid: Grid) -> None:
+        in_vain: list[Change] = []
+        while len(in_vain) < MAX_IN_VAIN:
+            change = next((c for c in grid.changes() if not any(map(c.within, in_vain))), None)
             if change is None:
                 return
             new = self._curves_of(change)
             if new:
                 self.curves += new
-                self.grid.cut(new)
+                for one in {id(one): one for one in (grid, self.grid)}.values():
+                    one.cut(new)
             else:
-                self.in_vain.append(change)
+                in_vain.append(change)
+
+    def _look_around(self, point: SpecialPoint) -> None:
+        """Follow curves near a point from which one must come."""
+        lower, upper = self.corners.lower_p, self.corners.upper_p
+        for part in FINER:
+            if not any(self._same(point, other) for other in self.bare()):
+                return
+            reach = part * (upper - lower)
+            low, high = np.maximum(point.point[2:] - reach, lower), np.minimum(point.point[2:] + reach, upper)
+            grid = Grid(self.portraits, low, high, AROUND)
+            grid.cut(self.curves)
+            self._explain(grid)
+
+    def bare(self) -> list[SpecialPoint]:
+        """Points of folds from which a homoclinic curve must come, and none is known.
+
+        Not those on curves of branch points, where symmetry or a persistent fixed point makes other curves.
+        """
+        known = [
+            point
+            for curve in self.curves
+            if curve.kind in (HOMOCLINIC, PITCHFORK, TRANSCRITICAL)
+            for point in curve.codimension_two
+        ]
+        return [
+            point
+            for curve in self.curves
+            if curve.kind == FOLD
+            for point in curve.codimension_two
+            if point.kind in (BOGDANOV_TAKENS, SADDLE_NODE_LOOP)
+            and not any(self._same(point, other) for other in known)
+        ]
+
+    def _same(self, one: SpecialPoint, other: SpecialPoint) -> bool:
+        width = (self.corners.upper_p - self.corners.lower_p) * ONE
+        return one.kind == other.kind and bool((np.abs(one.point - other.point)[2:] <= width).all())
 
     def unexplained(self) -> np.ndarray:
         """(k, 2, 2)"""
@@ -186,7 +242,13 @@ class _Search:
     def warnings(self) -> list[str]:
         count = len(self.unexplained())
         where = "on 1 piece" if count == 1 else f"on {count} pieces"
-        return [f"the label changes for no known reason {where} of the grid's lines"] if count else []
+        found = [f"the label changes for no known reason {where} of the grid's lines"] if count else []
+        for point in self.bare():
+            place = ", ".join(f"{x:.6g}" for x in point.point[2:])
+            found.append(
+                f"the homoclinic curve that comes from the {point.kind} point at ({place}) was not found"
+            )
+        return found
 
     def _curves_of(self, change: Change) -> list[Curve]:
         """The curves through the events between the two ends of a change."""
