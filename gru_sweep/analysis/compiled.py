@@ -7,12 +7,14 @@ interval tests in three unknowns compile and run faster by it, too (`experiments
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from .arithmetic import RECURRENCES
 
@@ -33,6 +35,18 @@ def compiled(function: Callable) -> Callable:
         return _program(function, tuple(leaves), structure, jax.default_backend())(numbers)
 
     return call
+
+
+def in_blocks(
+    function: Callable[[Array], Sequence[Array]], points: np.ndarray, size: int
+) -> tuple[np.ndarray, ...]:
+    """`function` of points (n, d), `size` at a time: its arrays, (n, ...) each, by one program for all n."""
+    blocks = []
+    for start in range(0, len(points), size):
+        rows = points[start : start + size]
+        padded = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
+        blocks.append([np.asarray(x)[: len(rows)] for x in function(jnp.asarray(padded))])
+    return tuple(map(np.concatenate, zip(*blocks)))
 
 
 def _is_array(leaf: Any) -> bool:

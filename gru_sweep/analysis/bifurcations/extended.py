@@ -18,7 +18,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from ..compiled import compiled
 
 Field = Callable[[Float[Array, " 2"], Float[Array, " m"]], Float[Array, " 2"]]
 """f(h, p): rate of a planar state at m parameters; an equinox module is compiled once for all its numbers."""
@@ -54,3 +57,15 @@ def rate_and_jacobian(field: Field, h: Float[Array, " 2"], p: Float[Array, " m"]
     rate, left = jax.jvp(along, (h,), (e1,))
     _, right = jax.jvp(along, (h,), (e2,))
     return rate, ((left[0], right[0]), (left[1], right[1]))
+
+
+def rate_and_slope(field: Field, h: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f (2,) and df/dh (2, 2) at one state, for the host."""
+    rate, slope = _rate_and_slope(field, jnp.asarray(h), jnp.asarray(p))
+    return np.asarray(rate), np.asarray(slope)
+
+
+@compiled
+def _rate_and_slope(field: Field, h: Array, p: Array) -> tuple[Array, Array]:
+    rate, rows = rate_and_jacobian(field, h, p)
+    return rate, jnp.stack([jnp.stack(row) for row in rows])

@@ -17,14 +17,13 @@ import numpy as np
 from ....records import Status
 from ... import topology
 from ..plane.curve import Curve
+from ..plane.curves import GOLDEN
 
 Row = dict[str, Any]
 """A point's columns of the measure `portrait`, with `value`, its coordinate along a line, and `label`."""
 Portraits = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Columns of the `portrait` record at n points of the plane, (n, 2) to (n, ...)."""
 
-GOLDEN = 0.5 * (5.0**0.5 - 1.0)
-"""Nodes lie at the fractions (k + GOLDEN) / n of the sides: at no value that a symmetry makes special."""
 BESIDE = (1e-2, 1e-3, 1e-4)
 """How far from a cut portraits are taken, in units of the distance of nodes: as near as they can be made."""
 ONE = 1e-9
@@ -69,6 +68,8 @@ class _Line:
 
 class Grid:
     """Portraits on the lines of an n x n grid of the rectangle [lower, upper], (2,) each.
+
+    The lines lie at the fractions (k + GOLDEN) / n of its sides.
 
     `nodes`: the two coordinates of its nodes, (n,) each; `labels`: (n, n), empty where the status is not ok.
     """

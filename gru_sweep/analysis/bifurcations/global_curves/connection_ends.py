@@ -27,7 +27,7 @@ from ...arithmetic import together, trace
 from ...compiled import compiled
 from ...sections import FLOOR, velocity
 from ...sections import ORDER as STEP_ORDER
-from ..extended import Field, rate_and_jacobian
+from ..extended import rate_and_slope
 from ..global_events.connections import SAFETY
 from ..global_events.crossings import MAX_STEPS, outside
 from ..plane.codimension_two import BOGDANOV_TAKENS, SpecialPoint
@@ -152,19 +152,13 @@ def _on_way(problem: Problem, u: np.ndarray, local: tuple[Curve, ...]) -> str:
                 return SADDLE_NODE_CONNECTION
     h = slow
     for _ in range(SETTLING):
-        rate, slope = (np.asarray(x) for x in _local(problem.system.field, jnp.asarray(h), jnp.asarray(p)))
+        rate, slope = rate_and_slope(problem.system.field, h, p)
         if not (np.isfinite(slope).all() and np.linalg.det(slope) != 0.0):
             return UNRESOLVED
         h = h - np.linalg.solve(slope, rate)
     third = min(float(np.max(np.abs(h - u[some]) / width[:2])) for some in (SOURCE, TARGET)) > ON_WAY
     near = bool(np.max(np.abs(h - slow) / width[:2]) < ON_WAY)
     return ANOTHER_SADDLE if third and near and np.linalg.det(slope) < 0.0 else UNRESOLVED
-
-
-@compiled
-def _local(field: Field, h: Array, p: Array) -> tuple[Array, Array]:
-    rate, slope = rate_and_jacobian(field, h, p)
-    return rate, jnp.stack([jnp.stack(row) for row in slope])
 
 
 @compiled

@@ -17,11 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Array
 
 from ....records import InputError
-from ...compiled import compiled
-from ..extended import Field, rate_and_jacobian
+from ..extended import Field, rate_and_slope
 from ..global_events.checks import box_of, rectangle_of
 from ..global_events.connections import NEARBY, SAME, SHORTER, TOLERANCE
 from ..global_events.crossings import Box
@@ -42,7 +40,7 @@ from ..plane.path import Path
 from ..plane.steps import End
 from .connection_ends import named
 from .connection_system import ANGLES, SOURCE, TARGET, Connection
-from .solving import DETERMINANT, SHOWN, TRACE, Problem, reverse
+from .solving import DETERMINANT, SHOWN, TRACE, Problem
 
 STATES = (*range(*SOURCE.indices(8)), *range(*TARGET.indices(8)))
 """Unknowns that are coordinates of the state."""
@@ -145,7 +143,7 @@ def _beyond(problem: Problem, path: Path) -> tuple[Path, str | None] | None:
     more, (begin, end) = found
     k = int(np.argmin(np.abs(more.points - path.points[-1]).max(axis=1)))
     if (more.tangents[k] / on.width) @ (path.tangents[-1] / on.width) < 0.0:
-        more, end, k = reverse(more), begin, len(more) - 1 - k
+        more, end, k = more.reversed(), begin, len(more) - 1 - k
     if more.length[-1] - more.length[k] < WORTH:
         return None
     more = more.part(k, len(more) - 1)
@@ -178,9 +176,9 @@ def _curve(problem: Problem, local: tuple[Curve, ...]) -> Curve | None:
         return None
     way, (path, (begin, end)) = begun
     last = _ended(problem.by(*way), path, end, way, local)
-    first = _ended(problem.by(*way), reverse(last.path), begin, way, local)
+    first = _ended(problem.by(*way), last.path.reversed(), begin, way, local)
     homoclinic = bool(problem.system.homoclinic)
-    path, points = _neutral(problem, reverse(first.path)) if homoclinic else (reverse(first.path), [])
+    path, points = _neutral(problem, first.path.reversed()) if homoclinic else (first.path.reversed(), [])
     points += [side.special for side in (first, last) if side.special is not None]
     shown = Path(path.points[:, SHOWN], path.tangents[:, SHOWN], path.length, path.closed)
     at = [int(np.argmin(np.abs(shown.points - point.point).max(axis=1))) for point in points]
@@ -223,16 +221,10 @@ def _saddle(field: Field, p: np.ndarray, place: npt.ArrayLike, box: Box, name: s
         raise InputError(name, "the place of a saddle, (2,)", place)
     h = start
     for _ in range(SETTLING):
-        rate, jacobian = (np.asarray(x) for x in _local(field, jnp.asarray(h), jnp.asarray(p)))
+        rate, jacobian = rate_and_slope(field, h, p)
         if not (np.isfinite(jacobian).all() and np.linalg.det(jacobian) < 0.0):
             break
         h = h - np.linalg.solve(jacobian, rate)
     if not (np.linalg.det(jacobian) < 0.0 and np.max(np.abs(h - start)) < NEARBY * box.size):
         raise InputError(name, f"the place of a saddle at {p.tolist()}", start.tolist())
     return h, jacobian
-
-
-@compiled
-def _local(field: Field, h: Array, p: Array) -> tuple[Array, Array]:
-    rate, slope = rate_and_jacobian(field, h, p)
-    return rate, jnp.stack([jnp.stack(row) for row in slope])

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..extended import Field
+from ..extended import Field, rate_and_slope
 from ..plane.codimension_two import BAUTIN, SpecialPoint
 from ..plane.curve import (
     BORDER,
@@ -31,7 +31,7 @@ from ..plane.curve import (
 )
 from ..plane.path import SAME, Path
 from ..plane.steps import End
-from .double_cycles import DoubleCycle, local, measures, orbit
+from .double_cycles import DoubleCycle, measures, orbit
 
 MEETS = 1e-8
 """How near to each other, in sides of the rectangle, points of the plane are one."""
@@ -75,7 +75,7 @@ class Leg:
     def turned(self) -> Leg:
         """From its end to its beginning."""
         return dataclasses.replace(
-            self, path=_turned(self.path), ends=self.ends[::-1], faces=self.faces[::-1]
+            self, path=self.path.reversed(), ends=self.ends[::-1], faces=self.faces[::-1]
         )
 
     def after(self, row: int) -> Leg:
@@ -90,7 +90,7 @@ class _Shown(NamedTuple):
     values: np.ndarray
 
     def turned(self) -> _Shown:
-        return _Shown(_turned(self.path), self.values[:, ::-1])
+        return _Shown(self.path.reversed(), self.values[:, ::-1])
 
 
 class _Tip(NamedTuple):
@@ -163,7 +163,7 @@ def _bautin(field: Field, leg: Leg, corners: Corners, known: tuple[SpecialPoint,
     point = known[min(near)[1]]
     path = _bridge(leg.path, np.insert(point.point, 2, 0.0), corners.width)
     rest = _shown(leg.system, path)
-    determinant = np.linalg.det(local(field, point.point[:2], point.point[2:])[1])
+    determinant = np.linalg.det(rate_and_slope(field, point.point[:2], point.point[2:])[1])
     rest.values[:, -1] = 2.0 * np.pi / np.sqrt(determinant), 0.0
     return _Tip(BAUTIN, point, rest)
 
@@ -226,7 +226,3 @@ def _joined(first: _Shown, second: _Shown, gap: float) -> _Shown:
     length = np.concatenate([a.length, a.length[-1] + gap + b.length])
     points, tangents = (np.concatenate([getattr(x, k) for x in (a, b)]) for k in ("points", "tangents"))
     return _Shown(Path(points, tangents, length, False), np.concatenate([one, two], axis=1))
-
-
-def _turned(path: Path) -> Path:
-    return Path(path.points[::-1], -path.tangents[::-1], path.length[-1] - path.length[::-1], path.closed)

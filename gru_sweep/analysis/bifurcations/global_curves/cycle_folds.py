@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ....records import InputError
-from ..extended import Field
+from ..extended import Field, rate_and_slope
 from ..global_events.bracketing import zeros as zeros_between
 from ..global_events.checks import box_of, pair_of, rectangle_of
 from ..global_events.crossings import Box
@@ -30,7 +30,7 @@ from ..plane.curve import CYCLE_CUSP, Curve
 from ..plane.path import Path
 from ..plane.steps import TOLERANCE, End, Scaled, slope
 from .cycle_fold_ends import MEETS, Corners, Leg, curve_of
-from .double_cycles import APART, CROSSES, WINDOW, DoubleCycle, fixed_points, local, measures, orbit, ray
+from .double_cycles import APART, CROSSES, WINDOW, DoubleCycle, fixed_points, measures, orbit, ray
 
 CONVERGED = 1e-10
 """Newton's last step, in sides of the box: rounding leaves some 1e-12 of a side on small cycles. Derivatives
@@ -187,10 +187,10 @@ class _Search:
     def insides(self, system: DoubleCycle, u: np.ndarray) -> list[np.ndarray]:
         """Fixed points from which another ray may begin; none where the ray served until the end."""
         h, p = u[:2], u[3:]
-        rate = local(self.field, system.shown(u[None])[0, :2], p)[0]
+        rate = rate_and_slope(self.field, system.shown(u[None])[0, :2], p)[0]
         if float(system.angle(jnp.asarray(rate))) <= (1.0 + ALMOST) * CROSSES:
             return [h]
-        jacobian = local(self.field, h, p)[1]
+        jacobian = rate_and_slope(self.field, h, p)[1]
         if not np.linalg.det(jacobian) <= FLAT * np.sum(jacobian**2):
             return []
         corners, window = (system.lower, system.upper), WINDOW * u[2]

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...compiled import compiled
+from ...compiled import compiled, in_blocks
 from ..extended import Field, rate_and_jacobian
 from ..global_events.crossings import BEYOND, Box
 from .returns import ROUGH, Loop, loop
@@ -93,12 +93,7 @@ def measures(system: DoubleCycle, points: np.ndarray) -> tuple[np.ndarray, np.nd
 
     The latter by length along the normal section (-n_y, n_x), n = f/|f|, through x, per unit of the state.
     """
-    parts = []
-    for start in range(0, len(points), BLOCK):
-        rows = points[start : start + BLOCK]
-        padded = np.concatenate([rows, np.repeat(rows[-1:], BLOCK - len(rows), axis=0)])
-        parts.append([np.asarray(x)[: len(rows)] for x in _measured(system, jnp.asarray(padded))])
-    period, bend = map(np.concatenate, zip(*parts))
+    period, bend = in_blocks(lambda some: _measured(system, some), points, BLOCK)
     return period, bend
 
 
@@ -165,13 +160,11 @@ def _orbit(field: Field, p: Array, start: Array, lower: Array, upper: Array, win
 def fixed_points(field: Field, p: np.ndarray, places: np.ndarray, box: Box) -> np.ndarray:
     """The fixed points, no saddles, to which Newton's method leads from some places (n, 2), each once."""
     found: list[np.ndarray] = []
-    for start in range(0, len(places), BLOCK):
-        rows = places[start : start + BLOCK]
-        padded = np.concatenate([rows, np.repeat(rows[-1:], BLOCK - len(rows), axis=0)])
-        points, steps, determinants = map(np.asarray, _settled(field, jnp.asarray(p), jnp.asarray(padded)))
-        for point in points[(steps <= SETTLED * box.size) & (determinants > 0.0)]:
-            if all(np.max(np.abs(point - other)) > APART * box.size for other in found):
-                found.append(point)
+    settled = in_blocks(lambda some: _settled(field, jnp.asarray(p), some), places, BLOCK)
+    points, steps, determinants = settled
+    for point in points[(steps <= SETTLED * box.size) & (determinants > 0.0)]:
+        if all(np.max(np.abs(point - other)) > APART * box.size for other in found):
+            found.append(point)
     return np.array(found).reshape(-1, 2)
 
 
@@ -188,15 +181,3 @@ def _settled(field: Field, p: Array, places: Float[Array, "n 2"]) -> tuple[Array
 
     one = jnp.ones((), places.dtype)
     return jax.vmap(lambda h: jax.lax.fori_loop(0, SETTLING, better, (h, one, one)))(places)
-
-
-def local(field: Field, h: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """f and df/dh at a state."""
-    rate, jacobian = _local(field, jnp.asarray(h), jnp.asarray(p))
-    return np.asarray(rate), np.asarray(jacobian)
-
-
-@compiled
-def _local(field: Field, h: Array, p: Array) -> tuple[Array, Array]:
-    rate, rows = rate_and_jacobian(field, h, p)
-    return rate, jnp.stack([jnp.stack(row) for row in rows])

@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...compiled import compiled
+from ...compiled import compiled, in_blocks
 from ..extended import Field, rate_and_jacobian
 from ..global_events.connections import LOOSER, SAFETY, SHORTER
 from ..global_events.crossings import Box
-from ..plane.path import Path
 from ..plane.steps import CONVERGED, TOLERANCE, Scaled, slope
 from .connection_system import ANGLES, PARAMETERS, SOURCE, TARGET, Connection
 
@@ -80,12 +79,7 @@ class Problem:
 
     def tests(self, points: np.ndarray) -> np.ndarray:
         """`TRACE`, `DETERMINANT` and `OTHER` at points (n, 8), (n, 3)."""
-        found = []
-        for start in range(0, len(points), BLOCK):
-            some = points[start : start + BLOCK]
-            padded = np.concatenate([some, np.repeat(some[-1:], BLOCK - len(some), axis=0)])
-            found.append(np.asarray(_tests(self.system.field, jnp.asarray(padded)))[: len(some)])
-        return np.concatenate(found)
+        return in_blocks(lambda some: (_tests(self.system.field, some),), points, BLOCK)[0]
 
     def solve(self, guess: np.ndarray, test: int, value: float) -> np.ndarray | None:
         """The connection near a guess at which a test has a value; None where Newton's method is lost."""
@@ -132,11 +126,6 @@ class Problem:
                 if np.isfinite(g).all() and np.isfinite(rows).all():
                     row[i] = np.abs(np.linalg.lstsq(rows, g, rcond=None)[0])[SHOWN].max()
         return SAFETY * np.max(found, axis=0) + CONVERGED
-
-
-def reverse(path: Path) -> Path:
-    """The same path the other way."""
-    return Path(path.points[::-1], -path.tangents[::-1], path.length[-1] - path.length[::-1], path.closed)
 
 
 @compiled

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...compiled import compiled
+from ...compiled import compiled, in_blocks
 from .. import normal_forms
 from ..extended import Field, rate_and_jacobian
 from .continuation import Followed, follow
@@ -91,12 +91,7 @@ class Form(NamedTuple):
 
 def forms(field: Field, points: np.ndarray) -> Form:
     """At points (h, p), (n, 4)."""
-    blocks = []
-    for start in range(0, len(points), BLOCK):
-        rows = points[start : start + BLOCK]
-        padded = np.concatenate([rows, np.repeat(rows[-1:], BLOCK - len(rows), axis=0)])
-        blocks.append([np.asarray(x)[: len(rows)] for x in _forms(field, jnp.asarray(padded))])
-    return Form(*map(np.concatenate, zip(*blocks)))
+    return Form(*in_blocks(lambda some: _forms(field, some), points, BLOCK))
 
 
 @compiled

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...compiled import compiled
+from ...compiled import compiled, in_blocks
 from .. import normal_forms
 from ..extended import Field
 from .codimension_two import BAUTIN, BOGDANOV_TAKENS, CUSP, SpecialPoint, locate
@@ -175,12 +175,7 @@ def _hopf_form(field: normal_forms.State, h: Float[Array, " 2"]) -> tuple[Array,
 
 def _evaluate(form: Callable, field: Field, path: Path) -> tuple[np.ndarray, ...]:
     """What `form` says of every point of a path."""
-    blocks = []
-    for start in range(0, len(path), BLOCK):
-        rows = path.points[start : start + BLOCK]
-        padded = np.concatenate([rows, np.repeat(rows[-1:], BLOCK - len(rows), axis=0)])
-        blocks.append([np.asarray(x)[: len(rows)] for x in _along(form, field, jnp.asarray(padded))])
-    return tuple(map(np.concatenate, zip(*blocks)))
+    return in_blocks(lambda some: _along(form, field, some), path.points, BLOCK)
 
 
 @compiled

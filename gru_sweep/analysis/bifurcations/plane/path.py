@@ -88,6 +88,10 @@ class Path:
             length=np.insert(self.length, i, length),
         )
 
+    def reversed(self) -> Path:
+        """The same path the other way."""
+        return Path(self.points[::-1], -self.tangents[::-1], self.length[-1] - self.length[::-1], self.closed)
+
     def part(self, first: int, last: int) -> Path:
         """From one stored point to another; past the end of a closed curve where `last` <= `first`."""
         if last > first:
