@@ -35,32 +35,28 @@ import numpy.typing as npt
 from jaxtyping import Array, Float
 
 from ....records import InputError
-from ...arithmetic import evaluate, trace
-from ...arithmetic.series import Series, Tape
-from ...sections import Section, Trajectory, travel, velocity
-from ...states import choose, replace
-from ..extended import DETERMINANT, Extended, Field
+from ...arithmetic import trace
+from ...sections import Trajectory
+from ...states import replace
+from ..extended import DETERMINANT, Extended, Field, rate_and_jacobian
 from ..global_events.batches import LANES, run
 from ..global_events.bracketing import zeros
 from ..global_events.checks import box_of, tolerance_of
 from ..global_events.connections import JUMP, LOOSER, ROUNDING, SAFETY, SHORTER, TOLERANCE
-from ..global_events.crossings import LONGEST, SERIES, STILL, WIDEST, Box, across_branch, outside
-from ..global_events.saddle_branches import Branch, Saddle, branch
+from ..global_events.crossings import LONGEST, SERIES, WIDEST, Box, across_branch, crossed
+from ..global_events.saddle_branches import ORDER, Branch, Saddle, branch, substituted, trusted
 from ..normal_forms import fold_form
 from ..plane.codimension_two import SpecialPoint
 from ..plane.curve import FOLD, SADDLE_NODE_LOOP, Curve
 
-ORDER = 14
-"""Order of the series of phi: at the best order for rounding errors of 1e-15, 34, it reaches twice as far."""
 TERMS = 64.0
 """Rounding of the equations of a fold, in units of the last place: some dozens of operations."""
 POLISH = 3
 """Newton steps to the fold from its cubic, which is good to 1e-9: two leave rounding only."""
 CROSSINGS = 4
 """Crossings of a section that are kept: the branch may pass it before it comes back."""
-STEPS, MAX_STEPS = 8, 1_500
-"""Taylor steps between two looks at crossings, and in all: next to saddles and nodes time is cheap, so that
-only what goes round and round takes more."""
+MAX_STEPS = 1_500
+"""Taylor steps in all: next to saddles and nodes time is cheap, so that only what goes round takes more."""
 PAST = 0.5
 """Part of the reach of the series within which a trajectory on the node's side is past the section."""
 ROUNDS = 3
@@ -197,7 +193,9 @@ def _gap(field, start, along, side, tolerance, shrink, scale, box: Box) -> Gap:
     v = _strong(field, h, p, q) * side
     series = SERIES * tolerance, LONGEST * size
     out = _centre(closed, h, q, v, rate, *series)
-    node = Saddle(tuple(h), _matrix(field, h, p), (rate, rate), (tuple(v), tuple(q)), jnp.asarray(True))
+    node = Saddle(
+        tuple(h), rate_and_jacobian(field, h, p)[1], (rate, rate), (tuple(v), tuple(q)), jnp.asarray(True)
+    )
     into = branch(closed, node, rate, tuple(v), *series)
     arriving = into.point(shrink * into.reach)
     section = across_branch(closed, arriving, tuple(q), sense, WIDEST * size)
@@ -211,7 +209,7 @@ def _gap(field, start, along, side, tolerance, shrink, scale, box: Box) -> Gap:
         r, s = frame @ (jnp.stack([at.x, at.y]) - h)
         return (r < -jnp.abs(s)) & (r > -PAST * shrink * jnp.minimum(out.reach, into.reach))
 
-    gap = _crossings(closed, begin, section, box, tolerance, arrived)
+    gap, _, _ = crossed(closed, begin, section, box, tolerance, CROSSINGS, MAX_STEPS, arrived)
     return Gap(ahead * gap, point, rounding, rate)
 
 
@@ -232,20 +230,19 @@ def _on_fold(field, start, along, scale) -> tuple[Array, Array]:
     return jax.lax.fori_loop(0, POLISH, improved, (start, jnp.zeros_like(start)))
 
 
-def _matrix(field, h, p) -> tuple:
-    columns = [jax.jvp(lambda x: field(x, p), (h,), (unit,))[1] for unit in jnp.eye(2, dtype=h.dtype)]
-    return tuple((columns[0][i], columns[1][i]) for i in range(2))
-
-
 def _strong(field, h, p, q) -> Array:
     """The unit eigenvector of lambda counterclockwise of q: every column of J is a multiple of it."""
-    (a, b), (c, d) = _matrix(field, h, p)
+    (a, b), (c, d) = rate_and_jacobian(field, h, p)[1]
     v = jnp.where(jnp.hypot(a, c) > jnp.hypot(b, d), jnp.stack([a, c]), jnp.stack([b, d]))
     return v * jnp.where(q[0] * v[1] - q[1] * v[0] < 0.0, -1.0, 1.0) / jnp.sqrt(v @ v)
 
 
 def _centre(closed, h, q, v, rate, tolerance, longest) -> Branch:
-    """h + r q + phi(r) v; its `reach` is where the last two terms fall below `tolerance` r."""
+    """h + r q + phi(r) v; its `reach` is where the last two terms fall below `tolerance` r.
+
+    The series diverges; its best order for rounding errors of 1e-15 is 34, with which it would reach twice as
+    far as with `ORDER`.
+    """
     size = q[0] * v[1] - q[1] * v[0]
     dual_q, dual_v = jnp.stack([v[1], -v[0]]) / size, jnp.stack([-q[1], q[0]]) / size
 
@@ -253,16 +250,7 @@ def _centre(closed, h, q, v, rate, tolerance, longest) -> Branch:
         return [phi * v[i] + jnp.zeros(ORDER + 1, phi.dtype).at[0].set(h[i]).at[1].set(q[i]) for i in (0, 1)]
 
     def improved(_, phi):
-        w, tape = coefficients(phi), Tape()
-        variables = [tape.variable(row[0]) for row in w]
-        (out,) = evaluate(closed, variables)
-        for k in range(ORDER + 1):
-            tape.extend(k)
-            if k < ORDER:
-                for variable, row in zip(variables, w):
-                    variable.coefficients.append(row[k + 1])
-        rows = [o.coefficients if isinstance(o, Series) else [jnp.zeros_like(rate)] * len(phi) for o in out]
-        f = jnp.stack([jnp.stack(row) for row in rows])
+        f = jnp.stack([jnp.stack(row) for row in substituted(closed, coefficients(phi))])
         along, across = dual_q @ f, dual_v @ f
         new = [phi[0], phi[1]]
         for k in range(2, ORDER + 1):
@@ -271,30 +259,4 @@ def _centre(closed, h, q, v, rate, tolerance, longest) -> Branch:
         return jnp.stack(new)
 
     x, y = coefficients(jax.lax.fori_loop(0, ORDER - 1, improved, jnp.zeros(ORDER + 1, rate.dtype)))
-    reach = longest
-    for k in (ORDER - 1, ORDER):
-        last = jnp.maximum(jnp.maximum(jnp.abs(x[k]), jnp.abs(y[k])), jnp.finfo(rate.dtype).tiny)
-        reach = jnp.minimum(reach, jnp.exp2((jnp.log2(tolerance) - jnp.log2(last)) / (k - 1)))
-    return Branch(x, y, reach)
-
-
-def _crossings(closed, start: Trajectory, section: Section, box: Box, tolerance, arrived) -> Array:
-    """The coordinates of the first crossings, until the trajectory has arrived, left, or ended elsewhere."""
-    slow = STILL * jnp.max(box.upper - box.lower)
-
-    def under_way(carry):
-        at, _, count, live = carry
-        return live & (count < CROSSINGS) & (at.steps < MAX_STEPS)
-
-    def further(carry):
-        at, found, count, _ = carry
-        at, crossed, s = travel(closed, at, section, tolerance, STEPS, jnp.asarray(False))
-        found = jnp.where(crossed & (jnp.arange(CROSSINGS) == count), s, found)
-        live = ~arrived(at) & ~outside(at.x, at.y, box) & (jnp.hypot(*velocity(closed, at.x, at.y)) > slow)
-        # the next crossing is another one
-        at = choose(crossed, replace(at, time=jnp.zeros_like(at.time)), at)
-        return at, found, count + crossed, live
-
-    none = jnp.full(CROSSINGS, jnp.nan, start.x.dtype)
-    begin = start, none, jnp.zeros((), jnp.int32), jnp.asarray(True)
-    return jax.lax.while_loop(under_way, further, begin)[1]
+    return Branch(x, y, trusted(x, y, tolerance, longest))

@@ -10,7 +10,8 @@ Time may run backwards (`sense` -1): stable branches leave then, and unstable on
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -97,20 +98,32 @@ def across_branch(closed, point: tuple, along: tuple, sense, widest) -> Section:
     return Section(x, y, nx, ny, -widest, widest, widest)
 
 
-def _crossed(closed, start: Trajectory, section: Section, box: Box, tolerance, most: int):
-    """The coordinates of up to `most` crossings, how many, and the trajectory at the last one."""
+def crossed(
+    closed,
+    start: Trajectory,
+    section: Section,
+    box: Box,
+    tolerance,
+    most: int,
+    steps: int = MAX_STEPS,
+    arrived: Callable[[Trajectory], Any] = lambda p: False,
+):
+    """The coordinates of up to `most` crossings, how many, and the trajectory at the last one.
+
+    It is given up after so many `steps`, and when it has `arrived`.
+    """
     size = jnp.max(box.upper - box.lower)
 
     def under_way(carry):
         p, _, count, live = carry
-        return live & (count < most) & (p.steps < MAX_STEPS)
+        return live & (count < most) & (p.steps < steps)
 
     def further(carry):
         p, found, count, _ = carry
         p, returned, s = travel(closed, p, section, tolerance, STEPS, jnp.asarray(False))
         found = jnp.where(returned & (jnp.arange(most) == count), s, found)
         speed = jnp.hypot(*velocity(closed, p.x, p.y))
-        live = ~outside(p.x, p.y, box) & (speed > STILL * size)
+        live = ~outside(p.x, p.y, box) & (speed > STILL * size) & ~jnp.asarray(arrived(p))
         if most > 1:  # the next crossing is another one
             p = choose(returned, replace(p, time=jnp.zeros_like(p.time)), p)
         return p, found, count + returned, live
@@ -140,7 +153,7 @@ def _gaps(field, p, sense, leaving: Anchor, arriving: Anchor, tolerance, shrink,
     section = across_branch(closed, into.point(shrink * into.reach), along, sense, WIDEST * size)
     start = Trajectory.start(out.point(shrink * out.reach), sense, jnp.zeros((), jnp.int32))
     start = replace(start, time=jnp.ones_like(p))  # it does not start on the section
-    gap, _, _ = _crossed(closed, start, section, box, tolerance, CROSSINGS)
+    gap, _, _ = crossed(closed, start, section, box, tolerance, CROSSINGS)
     vx, vy = (v[0] for v in ahead[:2])
     ok = first.ok & last.ok
     return Gaps(
@@ -157,7 +170,7 @@ def _returns(field, p, sense, section: Section, start: tuple, on_section, tolera
     closed = at(field, p)
     begin = Trajectory.start(start, sense, jnp.zeros((), jnp.int32))
     elapsed = jnp.where(on_section, 0.0, 1.0)
-    found, count, end = _crossed(closed, replace(begin, time=elapsed), section, box, tolerance, 1)
+    found, count, end = crossed(closed, replace(begin, time=elapsed), section, box, tolerance, 1)
     away, back = (section.through(velocity(closed, *h)) for h in (start, (end.x, end.y)))
     slope = away / jnp.where(back == 0.0, 1.0, back) * jnp.exp(jnp.clip(end.integral[0], -700.0, 700.0))
     return Returns(ok=count > 0, to=found[0], slope=slope, time=end.time - elapsed)

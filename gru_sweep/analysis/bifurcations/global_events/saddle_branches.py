@@ -189,17 +189,10 @@ def branch(closed, saddle: Saddle, rate, direction: tuple, tolerance, longest) -
     x, y = (jnp.stack([h, v, *zeros]) for h, v in zip(saddle.point, direction))
 
     def improved(_, w):
-        tape = Tape()
-        variables = [tape.variable(row[0]) for row in w]
-        (out,) = evaluate(closed, variables)
-        for k in range(ORDER + 1):
-            tape.extend(k)
-            if k < ORDER:
-                for variable, row in zip(variables, w):
-                    variable.coefficients.append(row[k + 1])
+        out = substituted(closed, w)
         new = [list(row[:2]) for row in w]
         for k in range(2, ORDER + 1):
-            fx, fy = (o[k] if isinstance(o, Series) else jnp.zeros_like(rate) for o in out)
+            fx, fy = out[0][k], out[1][k]
             rx, ry = fx - a * w[0][k] - b * w[1][k], fy - c * w[0][k] - d * w[1][k]
             ka, kd = k * rate - a, k * rate - d
             det = ka * kd - b * c
@@ -208,9 +201,28 @@ def branch(closed, saddle: Saddle, rate, direction: tuple, tolerance, longest) -
         return jnp.stack(new[0]), jnp.stack(new[1])
 
     x, y = jax.lax.fori_loop(0, ORDER - 1, improved, (x, y))
+    return Branch(x, y, trusted(x, y, tolerance, longest))
+
+
+def substituted(closed, w) -> list[list]:
+    """The series of f along two polynomials of `ORDER`, (2, ORDER + 1)."""
+    tape = Tape()
+    variables = [tape.variable(row[0]) for row in w]
+    (out,) = evaluate(closed, variables)
+    for k in range(ORDER + 1):
+        tape.extend(k)
+        if k < ORDER:
+            for variable, row in zip(variables, w):
+                variable.coefficients.append(row[k + 1])
+    zero = jnp.zeros_like(w[0][0])
+    return [o.coefficients if isinstance(o, Series) else [zero] * (ORDER + 1) for o in out]
+
+
+def trusted(x, y, tolerance, longest):
+    """The s up to which the last two terms of a branch are below `tolerance` s, `longest` at most."""
     reach = longest
     for k in (ORDER - 1, ORDER):
         size = jnp.maximum(jnp.abs(x[k]), jnp.abs(y[k]))
         size = jnp.maximum(size, jnp.finfo(size.dtype).tiny)
         reach = jnp.minimum(reach, jnp.exp2((jnp.log2(tolerance) - jnp.log2(size)) / (k - 1)))
-    return Branch(x, y, reach)
+    return reach
