@@ -29,7 +29,7 @@ from outputs import arguments, write
 from gru_sweep import studies
 from gru_sweep.analysis.bifurcations.line import Located
 from gru_sweep.analysis.bifurcations.line import locate as locate_on
-from gru_sweep.measures import SMALLEST
+from gru_sweep.measures import FEW
 from gru_sweep.systems import entries
 from gru_sweep.systems.slices import Slice
 
@@ -165,7 +165,7 @@ def shares(portraits: Portraits, count: int) -> dict[str, Any]:
 
 def compute(which: tuple, names: tuple, directions: int, draws: int) -> tuple[xr.Dataset, dict]:
     """Intervals and pruning of the cells, and the verdict."""
-    portraits = Portraits(SMALLEST)
+    portraits = Portraits(FEW)
     vectors = np.random.default_rng(SEED).standard_normal((directions, len(NAMES)))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     verdict: dict[str, Any] = {"reach": REACH, "seed": SEED, "cells": {}}

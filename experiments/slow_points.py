@@ -39,7 +39,7 @@ from update_gate import GATES, OUTSIDE, SEED, SHARP, frozen, gated, grid, same_p
 
 import gru_sweep as gs
 from gru_sweep.analysis.taylor import trajectory
-from gru_sweep.measures import SMALLEST
+from gru_sweep.measures import FEW
 from gru_sweep.plotting.styles import MARKERS
 
 NAME = "slow_points"
@@ -120,7 +120,7 @@ def manifold(side: int) -> dict:
 
 def compute(side: int, gates: int) -> tuple[xr.Dataset, dict]:
     """Periods, slow manifold, pseudo-attractors and the claim on topology."""
-    times, cycle = stretched(Portraits(SMALLEST))
+    times, cycle = stretched(Portraits(FEW))
     stops, maps = frozen(side)
     verdict: dict[str, Any] = {
         "claim": "the update gate changes speed, not the topology; slow points, pseudo-attractors",

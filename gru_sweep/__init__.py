@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from .analysis.topology import connection_graph
     from .analysis.topology import label as topology_label
     from .records import InputError, Kind, Status
+    from .remaking import pack
     from .studies import MEASURES, sweep
     from .sweeps.store import open_dataset as open
     from .systems.cells import GRU
     from .systems.families import FAMILIES
     from .systems.weights import load as load_weights
+    from .verifying.verification import verify
 
 __version__ = "0.1.0"
 
@@ -38,6 +40,8 @@ _CONTENTS: dict[str, tuple[str, str | None]] = {
     "curves": ("locating", "curves"),
     "open": ("sweeps.store", "open_dataset"),
     "image": ("sweeps.images", "image"),
+    "verify": ("verifying.verification", "verify"),
+    "pack": ("remaking", "pack"),
     "plot": ("plotting", None),
     "Status": ("records", "Status"),
     "Kind": ("records", "Kind"),
@@ -57,10 +61,12 @@ __all__ = [
     "load_weights",
     "locate",
     "open",
+    "pack",
     "phase_portrait",
     "plot",
     "sweep",
     "topology_label",
+    "verify",
 ]
 
 

@@ -18,7 +18,7 @@ from .analysis.bifurcations.line import Located
 from .analysis.bifurcations.line import locate as locate_on
 from .analysis.bifurcations.rectangle import diagram
 from .coordinates import Number
-from .measures import MEASURES, SMALLEST, Evaluator
+from .measures import MEASURES, SMALL, Evaluator
 from .records import InputError
 from .studies import Weights
 from .sweeps import atomic
@@ -71,8 +71,8 @@ def on_line(
     _check(chosen, [Axis(name, np.array([start, stop]))], settings, "along")
     with jax.enable_x64(True):
         field = slice_of(chosen, (name,), settings)
-        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALLEST)
-        portraits = lambda values: _in_parts(evaluate, (name,), values[:, None])  # noqa: E731
+        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALL)
+        portraits = lambda values: evaluate({name: values})  # noqa: E731
         found = locate_on(field, start, stop, portraits, np.full(2, -1.0), np.full(2, 1.0), progress)
     return dataclasses.replace(found, name=name)
 
@@ -143,8 +143,8 @@ def in_plane(
     low, high = (np.array(ends) for ends in zip(*spans))
     with jax.enable_x64(True):
         field = slice_of(chosen, (first, second), settings, "plane")
-        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALLEST)
-        portraits = lambda points: _in_parts(evaluate, (first, second), points)  # noqa: E731
+        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALL)
+        portraits = lambda points: evaluate(dict(zip((first, second), points.T)))  # noqa: E731
         found = diagram(
             field,
             low,
@@ -183,15 +183,6 @@ def _check(family: Family, axes: list[Axis], settings: Mapping[str, Any], argume
         if error.argument != "axis":
             raise
         raise InputError(argument, error.expected, error.got) from None
-
-
-def _in_parts(evaluate: Evaluator, names: tuple[str, ...], points: np.ndarray) -> dict[str, np.ndarray]:
-    """What is known of points (n, m) of some coordinates, computed some at a time."""
-    parts = [
-        evaluate(dict(zip(names, some.T)))
-        for some in np.split(points, range(SMALLEST, len(points), SMALLEST))
-    ]
-    return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
 
 
 def bounds(argument: str, name: str, line: Any) -> tuple[float, float]:

@@ -1,15 +1,15 @@
 """What is asked of every point of a family, and the compiled programs that answer.
 
-`MEASURES` names the questions; an `Evaluator` puts one of them to many points.
+`MEASURES` names the questions; an `Evaluator` puts one of them to many points; a `Recipe` makes evaluators
+where they are needed, in this process or in another.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,31 +19,22 @@ from jaxtyping import Array
 from .analysis import oscillation, portrait, topology
 from .analysis.fixed_points import Planar
 from .coordinates import Number
-from .records import Column, Status
-from .sweeps import store
+from .records import Status
+from .sweeps import devices, store
 from .sweeps.lanes import Chain
 from .systems.cells import GRU
 from .systems.families import Family
 
-SMALLEST = 1024
-"""Points that even the smallest sweep is padded to: its programs are the same for all small sweeps."""
-
-
-@runtime_checkable
-class Evaluate(Protocol):
-    """A measure of one family, ready to run: swept coordinates, each (n,), to one array (n, ...) a column."""
-
-    columns: tuple[Column, ...]
-    settings: dict[str, Any]
-    """Tolerances and round lengths, by name: they go into the file's attributes."""
-
-    @property
-    def compile_seconds(self) -> float: ...
-
-    @property
-    def compilations(self) -> int: ...
-
-    def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]: ...
+SMALL, FEW = 512, 8192
+"""The batch of a sweep of at most `FEW` points: its programs are the same for all of those, and it fills no
+more than it must."""
+BATCH = {"cpu": 16384}
+OTHER_BATCH = 2**18
+"""Points in a batch, by platform: a batch ends with few lanes at work, so that larger ones are faster, as
+far as memory goes. On a processor twice as many are a few per cent faster; accelerators were not measured."""
+CHUNK = {"cpu": 32768}
+"""Points computed and committed together, by platform (elsewhere a batch): enough to share evenly between
+cores, few enough to lose little by a crash."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +90,14 @@ MEASURES: dict[str, Measure] = {
 
 @functools.lru_cache(maxsize=8)
 def _programs(
-    build: Callable[..., GRU], names: tuple[str, ...], measure: str, precision: str, size: int
+    build: Callable[..., GRU],
+    names: tuple[str, ...],
+    measure: str,
+    precision: str,
+    size: int,
+    device: jax.Device,
 ) -> Chain:
-    """The compiled measure of built cells at `size` points a call, kept for the next sweep of this process.
+    """The compiled measure of built cells in batches of `size`, kept for the next sweep of this process.
 
     Everything that makes a cell is an input, so that one set of programs serves all axes, settings, weights
     and seeds.
@@ -120,22 +116,19 @@ def _programs(
         names=names,
         dtype=precision,
         size=size,
-        workers=_workers(),
+        device=device,
+        threads=devices.threads(device),
     )
     chain.settings = stages.settings()
     return chain
 
 
-def _workers() -> int:
-    """Threads that share a call: the usable cores, where the cores do the computing."""
-    if jax.default_backend() != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Evaluator:
-    """A measure of a family over some of its coordinates, the others fixed, `size` points a call at the most:
-    an `Evaluate`."""
+    """A measure of a family over some of its coordinates, the others fixed: a `sweeps` `Evaluate`.
+
+    `points` is how many there will be, more or less: it decides the batch. `shrink` halves it so many times.
+    Whatever the calling thread's precision is, this one's is used.
+    """
 
     def __init__(
         self,
@@ -143,11 +136,19 @@ class Evaluator:
         fixed: Mapping[str, Number],
         measure: Measure,
         precision: str,
-        size: int,
+        points: int,
         note: Callable[[str], None] | None = None,
+        device: jax.Device | None = None,
+        shrink: int = 0,
     ):
         self._family, self._fixed, self._audit = family, fixed, measure.audit
-        self._chain = _programs(family.build, family.input_names, measure.name, precision, size)
+        self._x64 = precision == "float64"
+        self.device = device or devices.chosen()[0]
+        size = SMALL if points <= FEW else BATCH.get(self.device.platform, OTHER_BATCH)
+        with jax.enable_x64(self._x64):
+            self._chain = _programs(
+                family.build, family.input_names, measure.name, precision, max(1, size >> shrink), self.device
+            )
         self._chain.note = note or (lambda text: None)
         self._before = self._chain.compile_seconds, self._chain.compilations
         self.columns, self.settings = self._chain.columns, self._chain.settings
@@ -162,9 +163,50 @@ class Evaluator:
         """Programs compiled, or fetched from the persistent cache, since this evaluator was made."""
         return self._chain.compilations - self._before[1]
 
+    @property
+    def chunk(self) -> int:
+        """Points worth computing and committing together."""
+        return max(CHUNK.get(self.device.platform, 0), self._chain.size)
+
+    def at_once(self, points: int) -> int:
+        """How many blocks of so many points keep the device busy: one more than it works on."""
+        batches = -(-points // self._chain.size)
+        return -(-self._chain.threads // batches) + 1
+
     def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         full = self._family.complete({**self._fixed, **coordinates})
         n = len(next(iter(coordinates.values())))
         points = {name: np.broadcast_to(np.float64(value), (n,)) for name, value in full.items()}
-        columns = self._chain(self._family.inputs(points))
-        return columns if self._audit is None else self._audit(columns)
+        with jax.enable_x64(self._x64):
+            columns = self._chain(self._family.inputs(points))
+            return columns if self._audit is None else self._audit(columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What makes an evaluator wherever it is called; it can be sent to another process."""
+
+    family: Family
+    fixed: Mapping[str, Number]
+    measure: str
+    precision: str
+    points: int
+    platform: str | None = None
+
+    def __call__(
+        self,
+        shrink: int = 0,
+        note: Callable[[str], None] | None = None,
+        device: jax.Device | None = None,
+    ) -> Evaluator:
+        """The evaluator on a device, the first of the platform if None."""
+        return Evaluator(
+            self.family,
+            self.fixed,
+            MEASURES[self.measure],
+            self.precision,
+            self.points,
+            note,
+            device or devices.chosen(self.platform)[0],
+            shrink,
+        )

@@ -7,14 +7,19 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-
-def device() -> str:
-    """The accelerators JAX computes on, or the processor's model where there are none."""
+if TYPE_CHECKING:
     import jax
 
-    found = jax.devices()
+
+def device(found: Sequence[jax.Device] | None = None) -> str:
+    """What is computed on, JAX's devices if None: accelerators, or the processor's model and cores."""
+    import jax
+
+    found = jax.devices() if found is None else found
     if found[0].platform == "cpu":
         return f"cpu ({_processor()[0]}, {os.cpu_count()} cores)"
     return f"{found[0].platform} ({len(found)} x {found[0].device_kind})"

@@ -32,6 +32,9 @@ def outcome(plan: Plan, result: Outcome) -> str:
     shape = " x ".join(f"{axis.name} {axis.size}" for axis in plan.grid.axes)
     lines = [f"{result.file}: {result.points} points ({shape})"]
     lines += [f"  {word:<17}{count:>10}" for word, count in result.counts.items() if count]
+    if plan.share is not None and not result.complete:
+        lines[0] = f"{result.file}: {result.points} of {plan.grid.size} points ({shape}), those of this job"
+        lines.append(f"when all {plan.share.jobs} jobs are done: gru-sweep pack {result.file}")
     if isinstance(result, RefinedOutcome):
         lines.append(
             f"refined {result.levels} times: {result.leaves} leaves, {100 * result.share:.3g} % of "
@@ -40,7 +43,8 @@ def outcome(plan: Plan, result: Outcome) -> str:
         )
     rate = f"{result.points_per_second:.0f} points/s, " if result.computed else "nothing was missing, "
     lines.append(
-        f"{rate}{result.compile_seconds:.1f} s compiling, {result.seconds:.1f} s in all, {result.device}"
+        f"{rate}{result.compile_seconds:.1f} s compiling, {result.seconds:.1f} s in all, "
+        f"{result.precision} on {result.device}"
     )
     return "\n".join(lines)
 

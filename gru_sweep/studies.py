@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +21,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import __version__, coordinates, provenance
+from . import __version__, caching, coordinates, provenance
 from .coordinates import Number
-from .measures import MEASURES, SMALLEST, Evaluate, Evaluator, Measure
+from .measures import CHUNK, MEASURES, OTHER_BATCH, Measure, Recipe
 from .progress import reporter
-from .records import InputError, nearest
-from .sweeps import refinement, store
+from .records import Column, InputError, nearest
+from .sweeps import devices, refinement, store
 from .sweeps import sweep as sweeping
+from .sweeps.engines.engine import Engine, Evaluate, Progress
+from .sweeps.engines.local import Local
 from .sweeps.grid import Axis, Grid
 from .sweeps.points import FineGrid
 from .systems import weights as files
@@ -36,9 +40,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Weights = str | os.PathLike[str] | GRU
+logger = logging.getLogger(__name__)
+
 PRECISIONS = ("float64", "float32")
-DEFAULT_CHUNK = 32768
-"""Points computed and committed together: enough to fill the lanes, few enough to lose little by a crash."""
+ENGINES = ("local", "dask")
 MAX_CHUNK = 2**24
 
 
@@ -52,7 +57,8 @@ class Plan:
     """Coordinates that were set. What was neither set nor swept takes the family's default."""
     measure: Measure
     precision: str
-    chunk: int
+    chunk: int | None
+    """Points computed and committed together; None: as in an unfinished file, else what suits the device."""
     seed: int
     out: Path
     resume: bool
@@ -60,6 +66,13 @@ class Plan:
     command: str
     refine: int | None = None
     """Levels of refinement; None for every point of the grid and no others."""
+    device: str | None = None
+    """`cpu` or `gpu`; None: JAX's default."""
+    engine: str = "local"
+    workers: int | str | None = None
+    """Of the engine `dask`: how many processes to start, or the address of a scheduler."""
+    share: store.Share | None = None
+    """The part of the sweep that this job of an array computes; None: all of it."""
 
     def settings(self) -> dict[str, float | str]:
         """Every coordinate that is not an axis: its value, or the name of the axis that it follows."""
@@ -82,7 +95,8 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a sweep came to. `counts` are points by status; `seconds` are from first to last block."""
+    """What a sweep came to. `counts` are points by status, empty for the share of an array's job;
+    `points_per_second` is of the computing, from the first block to the last, without compiling."""
 
     file: str
     points: int
@@ -92,7 +106,11 @@ class Outcome:
     compile_seconds: float
     compilations: int
     device: str
+    precision: str
+    chunk: int
     counts: dict[str, int]
+    complete: bool
+    """Whether the file is one ordinary file; after a job of an array `pack` makes it one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +141,10 @@ def plan(
     out: str | os.PathLike[str],
     resume: bool = False,
     overwrite: bool = False,
+    device: str | None = None,
+    engine: str = "local",
+    workers: int | str | None = None,
+    shard: str | None = None,
     command: str | None = None,
 ) -> Plan:
     """Check a sweep of `family` over `axes` with the coordinates in `settings` held fixed.
@@ -133,6 +155,10 @@ def plan(
     first of them that the family names later. `refine` splits the grid's cells so many times where status or
     topology change (see `sweeps.refinement`).
 
+    `engine` computes: `local` on all devices of this process, `dask` on `workers`, a number of processes to
+    start here (one for each device by default) or the address of a scheduler. `shard`, "I/N", computes one
+    of N parts, beside other jobs with the same file; it goes on with what there is, as `resume` does.
+
     Raises `InputError` for anything that would not run; nothing is written.
     """
     _check_family(family)
@@ -140,9 +166,18 @@ def plan(
         raise InputError("measure", nearest(str(measure), MEASURES), measure)
     if precision not in PRECISIONS:
         raise InputError("precision", nearest(str(precision), PRECISIONS), precision)
-    chunk = DEFAULT_CHUNK if chunk is None else chunk
-    if isinstance(chunk, bool) or not isinstance(chunk, int | np.integer) or not 1 <= chunk <= MAX_CHUNK:
+    if chunk is not None and (
+        isinstance(chunk, bool) or not isinstance(chunk, int | np.integer) or not 1 <= chunk <= MAX_CHUNK
+    ):
         raise InputError("chunk", f"a number of points from 1 to {MAX_CHUNK}", chunk)
+    if device is not None and device not in devices.PLATFORMS:
+        raise InputError("device", nearest(str(device), devices.PLATFORMS), device)
+    if engine not in ENGINES:
+        raise InputError("engine", nearest(str(engine), ENGINES), engine)
+    _check_workers(engine, workers)
+    share = None if shard is None else store.Share.parse(shard)
+    if share is not None and refine is not None:
+        raise InputError("shard", "no refinement, whose rounds follow from each other", f"refine {refine}")
     _check_seed(seed)
     if resume and overwrite:
         raise InputError("resume", "either resume or overwrite", "both")
@@ -163,13 +198,17 @@ def plan(
         fixed={name: float(value) for name, value in fixed.items()},
         measure=MEASURES[measure],
         precision=precision,
-        chunk=int(chunk),
+        chunk=None if chunk is None else int(chunk),
         seed=int(seed),
         out=Path(out),
         resume=resume,
         overwrite=overwrite,
         command=command if command is not None else f"gru_sweep.studies.plan({family!r})",
         refine=refine,
+        device=device,
+        engine=engine,
+        workers=workers,
+        share=share,
     )
 
 
@@ -208,41 +247,49 @@ def cell(
     return chosen.build(**{name: value.astype(precision)[0] for name, value in inputs.items()})
 
 
-def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = None) -> Outcome:
+def execute(plan: Plan, progress: Progress | None = None, stop: Any = None) -> Outcome:
     """Compute what is missing of `plan` and write its file.
 
     Runs with 64-bit types on or off as the plan's precision asks, whatever the global setting. Raises
-    `InputError` if the file may not be written, `sweeps.sweep.Interrupted` after the block in hand when
-    `stop.requested` becomes true, `sweeps.sweep.SweepError` if writing fails.
+    `InputError` if the file may not be written or the device or the engine is not there,
+    `sweeps.sweep.Interrupted` after the blocks in hand when `stop.requested` becomes true,
+    `sweeps.sweep.SweepError` if writing fails.
     """
-    with jax.enable_x64(plan.precision == "float64"):
-        evaluate = evaluator(plan, progress.note if progress is not None else None)
+    note = progress.note if progress is not None else None
+    with crew_of(plan, note) as crew, jax.enable_x64(plan.precision == "float64"):
+        chunk = plan.chunk
+        if chunk is None and (plan.resume or plan.share is not None):
+            chunk = store.stored_chunk(plan.out)
+        chunk = chunk or crew.chunk
         options: dict[str, Any] = {
-            "fingerprint": {**plan.fingerprint(), "numerics": evaluate.settings},
-            "attributes": _provenance(plan, evaluate),
-            "chunk": plan.chunk,
+            "fingerprint": {**plan.fingerprint(), "numerics": crew.settings},
+            "attributes": _provenance(plan, crew),
+            "chunk": chunk,
             "labeller": plan.measure.labeller,
             "resume": plan.resume,
             "overwrite": plan.overwrite,
             "progress": progress,
             "stop": stop,
         }
-        where = evaluate, plan.grid, evaluate.columns, plan.out
+        where = crew.engine, plan.grid, crew.columns, plan.out
         if plan.refine is None:
-            summary = sweeping.run(*where, **options)
+            summary = sweeping.run(*where, share=plan.share, **options)
         else:
             summary = refinement.run(*where, levels=plan.refine, seed=plan.seed, **options)
-        computing = summary.evaluate_seconds - evaluate.compile_seconds
+    compile_seconds = crew.compile_seconds
     outcome: dict[str, Any] = {
         "file": str(summary.file),
         "points": summary.points,
         "computed": summary.computed,
         "seconds": summary.seconds,
-        "points_per_second": summary.computed / max(computing, 1e-9),
-        "compile_seconds": evaluate.compile_seconds,
-        "compilations": evaluate.compilations,
-        "device": provenance.device(),
+        "points_per_second": summary.computed / max(summary.computing_seconds - compile_seconds, 1e-9),
+        "compile_seconds": compile_seconds,
+        "compilations": crew.compilations,
+        "device": crew.device,
+        "precision": plan.precision,
+        "chunk": chunk,
         "counts": dict(summary.counts),
+        "complete": summary.complete,
     }
     if not isinstance(summary, refinement.Refined):
         return Outcome(**outcome)
@@ -257,12 +304,80 @@ def execute(plan: Plan, progress: sweeping.Progress | None = None, stop: Any = N
     )
 
 
-def evaluator(plan: Plan, note: Callable[[str], None] | None = None) -> Evaluate:
-    """What computes `plan`, point by point. Programs are compiled at the first call; `note` is told of it."""
-    points = plan.chunk if plan.refine is not None else min(plan.chunk, plan.grid.size)
-    # few sizes, so that small sweeps find their programs in the cache
-    size = min(max(2 ** math.ceil(math.log2(points)), SMALLEST), max(plan.chunk, points))
-    return Evaluator(plan.family, plan.fixed, plan.measure, plan.precision, size, note)
+@dataclasses.dataclass
+class Crew:
+    """An engine, and what it computes with."""
+
+    engine: Engine
+    evaluators: list[Evaluate]
+    device: str
+    chunk: int
+    """Points worth computing and committing together."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.evaluators[0].columns
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.evaluators[0].settings
+
+    @property
+    def compile_seconds(self) -> float:
+        """Of the devices, or the workers, which compile side by side."""
+        makers: list[Any] = [self.engine] if hasattr(self.engine, "compile_seconds") else self.evaluators
+        return max(one.compile_seconds for one in makers)
+
+    @property
+    def compilations(self) -> int:
+        """In this process."""
+        return max(one.compilations for one in self.evaluators)
+
+
+@contextmanager
+def crew_of(plan: Plan, note: Callable[[str], None] | None = None) -> Iterator[Crew]:
+    """The engine of `plan`, with devices or workers that are there; lets go of them at the end."""
+    if plan.engine == "local":
+        found = devices.chosen(plan.device)
+        evaluators = [evaluator(plan, note, device) for device in found]
+        chunk = max(getattr(one, "chunk", 1) for one in evaluators)
+        where = provenance.device(found)
+        yield Crew(Local(evaluators, f"{plan.precision} on {where}"), evaluators, where, chunk)
+        return
+    from .sweeps.engines.cluster import visible_gpus
+    from .sweeps.engines.dask import Dask
+
+    gpus = [] if plan.device == "cpu" else visible_gpus()
+    workers = plan.workers if plan.workers is not None else len(gpus) or devices.cores()
+    with Dask(
+        recipe(plan),
+        workers,
+        prepare=partial(caching.prepare_process, plan.device),
+        about=provenance.device,
+        platform=plan.device,
+        note=note or (lambda text: None),
+    ) as cluster:
+        there = cluster.describe()
+        where = "; ".join(f"{number} x {about}" for about, number in sorted(there.items()))
+        logger.info("%s on %s", plan.precision, where)
+        # Only for its columns and settings: nothing is compiled here, on whatever this process has.
+        shape = dataclasses.replace(recipe(plan), platform=None)()
+        chunks = (CHUNK.get(about.partition(" ")[0], OTHER_BATCH) for about in there)
+        yield Crew(cluster, [shape], where, max(chunks))
+
+
+def evaluator(
+    plan: Plan, note: Callable[[str], None] | None = None, device: jax.Device | None = None
+) -> Evaluate:
+    """What computes `plan` on a device, point by point. Programs are compiled at the first call; `note` is
+    told of it."""
+    return recipe(plan)(note=note, device=device)
+
+
+def recipe(plan: Plan) -> Recipe:
+    """What makes the evaluator of `plan` in any process."""
+    points = plan.grid.size if plan.refine is None else plan.grid.size << (2 * plan.refine)
+    return Recipe(plan.family, plan.fixed, plan.measure.name, plan.precision, points, plan.device)
 
 
 def sweep(
@@ -277,7 +392,10 @@ def sweep(
     refine: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    progress: bool | sweeping.Progress = False,
+    device: str | None = None,
+    engine: str = "local",
+    workers: int | str | None = None,
+    progress: bool | Progress = False,
     **given: Any,
 ) -> xr.Dataset:
     """Sweep `family` and return the file as a Dataset; `out=None` keeps it in memory only.
@@ -307,6 +425,9 @@ def sweep(
         "refine": refine,
         "resume": resume,
         "overwrite": overwrite,
+        "device": device,
+        "engine": engine,
+        "workers": workers,
         "command": f"gru_sweep.sweep({family!r}{shown}, measure={measure!r}, precision={precision!r})",
     }
     report = (reporter() if progress else None) if isinstance(progress, bool) else progress
@@ -334,6 +455,18 @@ def _check_seed(seed: int) -> None:
         raise InputError("seed", "an integer from 0 to 2^63 - 1", seed)
 
 
+def _check_workers(engine: str, workers: int | str | None) -> None:
+    if workers is None:
+        return
+    if engine == "local":
+        if workers != 1:
+            raise InputError("workers", "1, or the engine dask", workers)
+    elif not (isinstance(workers, str) and workers) and not (
+        isinstance(workers, int | np.integer) and not isinstance(workers, bool) and workers >= 1
+    ):
+        raise InputError("workers", "a number of processes, or the address of a scheduler", workers)
+
+
 def _read_weights(weights: Weights | None) -> GRU | None:
     """The cell, in the precision that it was given or stored in."""
     if weights is None or isinstance(weights, GRU):
@@ -342,9 +475,9 @@ def _read_weights(weights: Weights | None) -> GRU | None:
         return files.load(weights)
 
 
-def _provenance(plan: Plan, evaluate: Evaluate) -> dict[str, Any]:
+def _provenance(plan: Plan, crew: Crew) -> dict[str, Any]:
     return {
-        **evaluate.settings,
+        **crew.settings,
         "title": f"{plan.family.title}: {plan.measure.title}",
         "gru_sweep_version": __version__,
         "git_commit": provenance.commit(),
@@ -354,7 +487,7 @@ def _provenance(plan: Plan, evaluate: Evaluate) -> dict[str, Any]:
         "measure": plan.measure.name,
         "precision": plan.precision,
         "jax_version": jax.__version__,
-        "device": provenance.device(),
+        "device": crew.device,
         "seed": plan.seed,
         "settings": json.dumps(plan.settings()),
         **{name: json.dumps(value) for name, value in plan.family.origin().items()},

@@ -15,6 +15,8 @@ class StuartLandau:
     alpha = 1 is left unresolved. `pause` is how long each block takes, in seconds.
     """
 
+    chunk = 32768
+
     columns = (
         Column("status", (), (), np.dtype("i1"), "status", "1", Status),
         *(Column(name, (), (), np.dtype("i2"), name, "1") for name in _COUNTS),
@@ -22,10 +24,13 @@ class StuartLandau:
         Column("amplitude", ("unit",), (2,), np.dtype("f8"), "amplitude", "1"),
     )
 
-    def __init__(self, plan, note=None, pause=0.0):
+    def __init__(self, plan, note=None, device=None, pause=0.0):
         self.family, self.fixed, self.pause = plan.family, plan.fixed, pause
         self.settings = {"tolerance": 1e-9, "a_rather_long_tolerance": 1e-9}
         self.compilations, self.compile_seconds = 0, 0.0
+
+    def at_once(self, points):
+        return 1
 
     def __call__(self, coordinates):
         time.sleep(self.pause)

@@ -17,11 +17,12 @@ import time
 from pathlib import Path
 
 import h5py
+import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from gru_sweep import cli, plotting, progress, studies
+from gru_sweep import caching, cli, plotting, progress, studies
 from gru_sweep.analysis import portrait
 from gru_sweep.sweeps import compiling, store
 from gru_sweep.sweeps.lanes import Chain
@@ -210,11 +211,51 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(gru_sweep, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("flag", ["--chunk", "--workers", "--seed", "--refine"])
+@pytest.mark.parametrize("flag", ["--chunk", "--seed", "--refine"])
 def test_integers_are_not_rounded(gru_sweep, tmp_path, flag):
     status, out, err = gru_sweep("run", "hopf", *GRID, "--out", "x.h5", flag, "2.5")
     assert (status, out, list(tmp_path.iterdir())) == (2, "", [])
     assert err == f"gru-sweep: {flag}: expected an integer, got '2.5'\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--workers", "2"], "--workers: expected 1, or the engine dask, got 2"),
+        (["--workers", "2.5"], "--workers: expected a number of processes, or a scheduler's address"),
+        (["--workers", "0", "--engine", "dask"], "--workers: expected a number of processes"),
+        (["--engine", "slurm"], "--engine: expected one of local, dask"),
+        (["--device", "tpu"], "--device: expected one of cpu, gpu"),
+        (["--shard", "4/3"], "--shard: expected I/N with I from 1 to N"),
+        (["--shard", "1/2", "--overwrite"], "--shard: expected either --shard or --overwrite"),
+        (["--shard", "1/2", "--refine", "2"], "--shard: expected no refinement"),
+        (["--shard", "1/2", "--plot", "x.png"], "--plot: expected a whole sweep to draw"),
+    ],
+)
+def test_engines_devices_and_shards_that_cannot_be_are_refused(gru_sweep, tmp_path, flags, message):
+    status, out, err = gru_sweep("run", "hopf", *GRID, "--out", "x.h5", *flags)
+    assert (status, out, list(tmp_path.iterdir())) == (2, "", [])
+    assert err.startswith(f"gru-sweep: {message}")
+    assert err.count("\n") == 1
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_how_to_get_one(monkeypatch, capsys, tmp_path):
+    local_devices = jax.local_devices
+
+    def none(backend=None):
+        if backend == "gpu":
+            raise RuntimeError("Unknown backend: 'gpu' requested")
+        return local_devices(backend=backend)
+
+    monkeypatch.setattr(jax, "local_devices", none)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gru-sweep", "run", "hopf", *GRID, "--out", "x.h5", "--device", "gpu"])
+    assert cli.main() == 2
+    assert list(tmp_path.iterdir()) == []
+    said = capsys.readouterr().err
+    assert "--device: expected a gpu that JAX can use" in said
+    assert 'pip install "gru-sweep[cuda]"' in said
+    assert said.count("\n") == 1
 
 
 def test_existing_files_are_kept_unless_told(gru_sweep, tmp_path):
@@ -552,7 +593,9 @@ def test_run_takes_weights_and_any_entry_as_an_axis(gru_sweep, tmp_path, monkeyp
 
     def execute(plan, *_):
         plans.append(plan)
-        return studies.Outcome(str(plan.out), plan.grid.size, 0, 1.0, 0.0, 0.0, 0, "none", {})
+        return studies.Outcome(
+            str(plan.out), plan.grid.size, 0, 1.0, 0.0, 0.0, 0, "none", "float64", 1, {}, True
+        )
 
     monkeypatch.setattr(studies, "execute", execute)
     arguments = ["run", "weights", "--weights", "g.json", "--axis", "U_h[0,1]=-3:3:64", "--set", "b_h=0.5"]
@@ -731,7 +774,7 @@ def test_bad_weights_are_one_line_status_2_and_nothing_written(gru_sweep, stand_
 
 def test_portrait_uses_the_compilation_cache(gru_sweep, stand_in, monkeypatch):
     used = []
-    monkeypatch.setattr(cli.compiling, "use_compilation_cache", lambda: used.append(len(stand_in)))
+    monkeypatch.setattr(caching, "use_compilation_cache", lambda: used.append(len(stand_in)))
     assert gru_sweep("portrait", "hopf")[0] == 0
     assert used == [0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import equinox as eqx
 import jax
@@ -12,6 +13,7 @@ import pytest
 from jaxtyping import Array, Float, Int
 
 from gru_sweep.records import field
+from gru_sweep.sweeps import devices
 from gru_sweep.sweeps.lanes import Chain, Pool
 
 STEPS_PER_ADVANCE = 3
@@ -110,7 +112,7 @@ def test_lengths_are_those_counted_one_by_one(whole):
 @pytest.mark.parametrize("width", [64, 16, 7, 1])
 @pytest.mark.parametrize("rounds", [1, 5])
 def test_answers_do_not_depend_on_width_or_rounds(coordinates, width, rounds):
-    pool = Pool(Collatz(), NUMBERS.size, width=width, rounds=rounds)
+    pool = Pool(Collatz(), NUMBERS.size, jax.devices()[0], width=width, rounds=rounds)
     problems = Start(jnp.asarray(NUMBERS, jnp.int32), jnp.asarray(coordinates["x"]))
     _, jobs = pool.outline(problems)
     for job in jobs:
@@ -129,9 +131,48 @@ def run(solver, problem):
     return solver.finish(problem, state)
 
 
-@pytest.mark.parametrize("workers", [2, 5])
-def test_answers_do_not_depend_on_workers_or_size(whole, coordinates, workers):
-    assert equal(chain(100, workers=workers)(coordinates), whole)
+@pytest.mark.parametrize(("size", "threads"), [(100, 2), (7, 1), (16, 5), (1, 2)])
+def test_answers_do_not_depend_on_batches_or_threads(whole, coordinates, size, threads):
+    assert equal(chain(size, threads=threads)(coordinates), whole)
+
+
+def test_calls_side_by_side_share_the_threads(whole, coordinates):
+    lanes = chain(16, threads=2)
+    with ThreadPoolExecutor(4) as callers:
+        assert all(equal(found, whole) for found in callers.map(lanes, [coordinates] * 8))
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(whole, coordinates, monkeypatch, caplog):
+    run = Pool.__call__
+
+    def limited(pool, problems, count):
+        if pool.size > 10:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+        return run(pool, problems, count)
+
+    monkeypatch.setattr(Pool, "__call__", limited)
+    lanes = chain(61, threads=2)
+    assert equal(lanes(coordinates), whole)
+    assert lanes.size == 7
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        f"batches of {size} points from now on" for size in (30, 15, 7)
+    ]
+
+
+def test_what_is_not_a_lack_of_memory_goes_through(coordinates, monkeypatch):
+    def broken(pool, problems, count):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(Pool, "__call__", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        chain(61)(coordinates)
+
+
+def test_batches_are_as_large_as_the_memory_allows(monkeypatch):
+    plenty = chain(64)._programs.bytes
+    monkeypatch.setattr(devices, "memory", lambda device: plenty)
+    assert chain(64).size == 32  # half of it is for others
+    assert chain(64, threads=4).size == 8
 
 
 def test_a_lane_does_not_see_its_neighbours(whole, coordinates):
@@ -155,7 +196,7 @@ def test_one_long_lane_among_trivial_ones(coordinates):
 
 def test_programs_are_compiled_once_whatever_is_asked(coordinates):
     made = []
-    for size in (20, 61):
+    for size in (20, 60):
         lanes = chain(size)
         lanes.compile()
         made.append(lanes.compilations)

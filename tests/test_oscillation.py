@@ -49,7 +49,7 @@ def eq9(gamma, sign, swapped) -> Planar:
 
 
 @functools.cache
-def chain(prepare, names: tuple[str, ...], precision: str, size: int, workers: int = 1) -> Chain:
+def chain(prepare, names: tuple[str, ...], precision: str, size: int, threads: int = 1) -> Chain:
     """The oscillation measure of a family, compiled once."""
     stages = oscillation.Stages()
     return Chain(
@@ -60,7 +60,7 @@ def chain(prepare, names: tuple[str, ...], precision: str, size: int, workers: i
         names=names,
         dtype=precision,
         size=size,
-        workers=workers,
+        threads=threads,
     )
 
 

@@ -1,6 +1,5 @@
 """Refined sweeps from a function to a file: what readers find, what interruptions leave, what is refused."""
 
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -16,17 +15,19 @@ import xarray as xr
 import gru_sweep as gs
 from gru_sweep import cli, plotting, studies
 from gru_sweep.records import Column, InputError, Status
-from gru_sweep.sweeps import atomic, refinement
+from gru_sweep.sweeps import layout, refinement
+from gru_sweep.sweeps.engines.local import Local
 from gru_sweep.sweeps.grid import Axis, Grid
 from gru_sweep.sweeps.images import image
 from gru_sweep.sweeps.points import FineGrid
-from gru_sweep.sweeps.refined_store import RefinedStore
 from gru_sweep.sweeps.schema import Labeller
-from gru_sweep.sweeps.store import Store, describe, open_dataset
+from gru_sweep.sweeps.store import describe, open_dataset
 from gru_sweep.sweeps.sweep import Interrupted
 from gru_sweep.sweeps.verdicts import Sample, clopper_pearson, wrong_share
 from stand_in import StuartLandau
 from stopping import Stopping
+from test_store import flipped, inside
+from test_sweep import Many
 
 COLUMNS = (
     Column("status", (), (), np.dtype("i1"), "status", "1", Status),
@@ -82,7 +83,7 @@ def run(path, function=evaluate, of=None, **options):
         "seed": 1,
         **options,
     }
-    return refinement.run(function, of or grid(), COLUMNS, path, **given)
+    return refinement.run(Local([function]), of or grid(), COLUMNS, path, **given)
 
 
 def dense(of=None, levels=LEVELS):
@@ -219,9 +220,10 @@ def test_axes_are_refined_in_their_own_spacing(values, geometric, expected):
 # ---------------------------------------------------------------- how it comes about
 
 
-def test_the_chunk_changes_nothing(plain, path, tmp_path):
-    for name, chunk in (("a.h5", 61), ("b.h5", 10_000)):
-        run(tmp_path / name, chunk=chunk)
+def test_the_chunk_changes_nothing_nor_do_threads_and_shards(plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(layout, "MAX_SHARDS", 3)
+    for name, chunk in (("a.h5", 17), ("b.h5", 10_000)):
+        run(tmp_path / name, Many(evaluate, 3), chunk=chunk)
         assert_same(tmp_path / name, plain[1])
 
 
@@ -276,90 +278,51 @@ def test_an_unfinished_file_is_read_and_gone_on_with(plain, path, after):
     assert sorted(p.name for p in path.parent.iterdir()) == ["map.h5", "map.png"]
 
 
-class Crash(BaseException):
-    """The process is killed here."""
+@pytest.mark.parametrize("after", [2, 4])
+def test_what_is_overwritten_stays_until_the_first_block_is_safe(plain, path, after):
+    """Also in a first round of several blocks: what is said to be safe is gone on with."""
+    path.write_bytes(plain[1].read_bytes())
+    with pytest.raises(Interrupted, match="none of") as stopped:
+        run(path, (stop := Stopping(evaluate, 0)).function, stop=stop, seed=2, overwrite=True)
+    assert stopped.value.safe == 0
+    assert path.read_bytes() == plain[1].read_bytes()
+    stop = Stopping(evaluate, after)
+    with pytest.raises(Interrupted) as stopped:
+        run(path, stop.function, of=grid(11, 9), chunk=20, stop=stop, overwrite=True)
+    assert stopped.value.safe == describe(path)["done"] == (40 if after == 2 else 80)
+    summary = run(path, of=grid(11, 9), chunk=20, resume=True)
+    assert summary.computed == summary.points - stopped.value.safe
+    run(path.with_name("plain.h5"), of=grid(11, 9))
+    assert_same(path, path.with_name("plain.h5"))
+    assert sorted(p.name for p in path.parent.iterdir()) == ["map.h5", "plain.h5"]
 
 
-def crashed(path, monkeypatch, at, **options):
-    """Run until the step `at` of writing; whether it came to its end."""
-    steps = itertools.count()
-
-    def counted(action):
-        def step(*arguments, **named):
-            if next(steps) == at:
-                raise Crash
-            return action(*arguments, **named)
-
-        return step
-
-    def dropped(store):
-        # A killed process runs no clean-up of its own; the system closes what it had open.
-        if isinstance(store, Store) and store._shard is not None:
-            store._shard.close()
-        if store._lock is not None:
-            store._lock._file.close()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(atomic, "write", counted(atomic.write))
-        patch.setattr(atomic, "publish", counted(atomic.publish))
-        patch.setattr(Path, "unlink", counted(Path.unlink))
-        patch.setattr(Store, "close", dropped)
-        patch.setattr(RefinedStore, "close", dropped)
-        try:
-            run(path, **SMALL, **options)
-        except Crash:
-            return False
-    return True
-
-
-SMALL = {"of": grid(3, 3), "levels": 1, "chunk": 8}
-
-
-def test_a_crash_at_any_step_loses_nothing_committed(tmp_path, monkeypatch):
-    whole = tmp_path / "plain.h5"
-    points = run(whole, **SMALL).points
-    for at in itertools.count():
-        path = tmp_path / f"{at}" / "map.h5"
-        path.parent.mkdir()
-        if crashed(path, monkeypatch, at):
-            break
-        safe = describe(path)["done"] if path.exists() else 0
-        assert run(path, **SMALL, resume=True).computed == points - safe
-        assert_same(path, whole)
-        assert [p.name for p in path.parent.iterdir()] == ["map.h5"]
-    assert at > 15
-
-
-def test_what_is_overwritten_stays_until_the_first_points_are_safe(tmp_path, monkeypatch):
-    whole, old = tmp_path / "plain.h5", tmp_path / "old.h5"
-    run(whole, **SMALL)
-    run(old, **{**SMALL, "seed": 2})
-    kept = []
-    for at in range(12):
-        path = tmp_path / f"{at}" / "map.h5"
-        path.parent.mkdir()
-        path.write_bytes(old.read_bytes())
-        assert not crashed(path, monkeypatch, at, overwrite=True)
-        kept.append(path.read_bytes() == old.read_bytes())
-        if not kept[-1]:
-            assert describe(path)["done"] >= 9
-        run(path, **SMALL, **({"overwrite": True} if kept[-1] else {"resume": True}))
-        assert_same(path, whole)
-        assert [p.name for p in path.parent.iterdir()] == ["map.h5"]
-    assert kept == sorted(kept, reverse=True)
-    assert True in kept
-    assert False in kept
-
-
-def test_a_damaged_round_is_computed_again(plain, path):
+@pytest.mark.parametrize("how", ["truncated", "flipped"])
+def test_a_damaged_round_is_computed_again(plain, path, how):
     stop = Stopping(evaluate, 4)
     with pytest.raises(Interrupted):
         run(path, stop.function, stop=stop)
     safe = describe(path)["done"] - grid().size
     (first,) = path.with_name("map.h5.parts").glob("*-000.h5")
-    first.write_bytes(first.read_bytes()[:-3000])
+    if how == "truncated":
+        first.write_bytes(first.read_bytes()[:-3000])
+    else:
+        flipped(first, inside(first, "n_sinks"))
     assert run(path, resume=True).computed == plain[0].points - safe
     assert_same(path, plain[1])
+
+
+@pytest.mark.parametrize("lost", ["map.h5", "*-001.h5"])
+def test_a_lost_index_costs_nothing(plain, path, lost):
+    """That of the file, or of the round that was being written."""
+    stop = Stopping(evaluate, 3)
+    with pytest.raises(Interrupted) as stopped:
+        run(path, stop.function, stop=stop, chunk=40)
+    (index,) = path.parent.rglob(lost)
+    index.unlink()
+    assert run(path, resume=True, chunk=40).computed == plain[0].points - stopped.value.safe
+    assert_same(path, plain[1])
+    assert [p.name for p in path.parent.iterdir()] == ["map.h5"]
 
 
 def test_a_finished_file_is_left_alone(plain):
@@ -415,15 +378,16 @@ def test_another_refinement_does_not_go_on_with_a_file(plain, path):
 
 
 def test_names_that_the_file_needs_are_refused(path):
+    engine = Local([evaluate])
     for name in ("point", "x_root", "leaf_level", "x"):
         odd = (*COLUMNS, Column(name, (), (), np.dtype("f8"), "odd", "1"))
         with pytest.raises(ValueError, match=name):
             refinement.run(
-                evaluate, grid(), odd, path, levels=1, seed=0, fingerprint={}, attributes={}, chunk=9
+                engine, grid(), odd, path, levels=1, seed=0, fingerprint={}, attributes={}, chunk=9
             )
     with pytest.raises(ValueError, match="status"):
         refinement.run(
-            evaluate, grid(), COLUMNS[1:], path, levels=1, seed=0, fingerprint={}, attributes={}, chunk=9
+            engine, grid(), COLUMNS[1:], path, levels=1, seed=0, fingerprint={}, attributes={}, chunk=9
         )
 
 

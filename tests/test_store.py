@@ -1,5 +1,6 @@
 """The file: what readers find in it, what is refused, and what survives a crash."""
 
+import itertools
 import json
 import os
 import shutil
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 
 from gru_sweep.records import Column, InputError, Kind, Status
-from gru_sweep.sweeps import atomic, layout, lock, reading
+from gru_sweep.sweeps import layout, reading
 from gru_sweep.sweeps.grid import Axis, Grid
 from gru_sweep.sweeps.layout import Layout
-from gru_sweep.sweeps.store import Labeller, Store, describe, open_dataset
+from gru_sweep.sweeps.store import Labeller, Share, Store, describe, open_dataset, stored_chunk
 
 
 class Side(IntEnum):
@@ -87,11 +88,16 @@ def opened(path, of, chunk=25, **options):
     return Store(path, of, COLUMNS, chunk=chunk, **given)
 
 
+def computed(store, block):
+    """The columns of a block, as an engine hands them over."""
+    values = evaluate(store.layout.grid.coordinates(block))
+    return {c.name: values[c.name].astype(c.dtype) for c in COLUMNS}
+
+
 def commit(store, count=None):
     """Compute and commit `count` missing blocks (all of them)."""
     for block in list(store.missing())[:count]:
-        values = evaluate(store.layout.grid.coordinates(block))
-        store.commit(block, {c.name: values[c.name].astype(c.dtype) for c in COLUMNS}, 0.5)
+        store.commit(block, computed(store, block), 0.5)
 
 
 def written(path, of, chunk=25, **options):
@@ -108,10 +114,32 @@ def datasets(path):
 
 
 def assert_same(path, other):
+    """Every value, bit for bit."""
     a, b = datasets(path), datasets(other)
     assert list(a) == list(b)
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+        assert a[name].dtype.kind == "O" or a[name].tobytes() == b[name].tobytes(), name
+
+
+def parts_of(path):
+    """The names of the pieces and shards that are there."""
+    return sorted(part.name for part in reading.parts_folder(path).glob("*.h5"))
+
+
+def flipped(path, at):
+    """Change one bit."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x10
+    path.write_bytes(data)
+
+
+def inside(path, name):
+    """The place of a byte in the middle of the first HDF5 chunk of a column."""
+    with h5py.File(path) as file:
+        found = []
+        file[name].id.chunk_iter(found.append)
+    return found[0].byte_offset + found[0].size // 2
 
 
 def folder_state(folder):
@@ -262,21 +290,6 @@ def test_no_class_at_all_and_more_classes_than_an_attribute_holds(tmp_path):
         )
 
 
-def test_many_blocks_share_few_shards(path, monkeypatch):
-    """A reader opens all shards at once: their number is bounded, and the file is the same."""
-    monkeypatch.setattr(layout, "MAX_SHARDS", 5)
-    with opened(path, grid(), chunk=3) as store:
-        commit(store, 1)
-        with pytest.raises(ValueError, match="block 2 is not the next, 1"):
-            store.commit(store.layout.blocks[2], {}, 0.5)
-        commit(store)
-        assert len(list(reading.parts_folder(path).glob("*.h5"))) <= 5
-        assert store.done == 120
-        check_by_xarray(path, grid(), np.ones((12, 10), bool))
-        store.finish()
-    assert_same(path, written(path.with_name("plain.h5"), grid(), chunk=3))
-
-
 @pytest.mark.parametrize(
     ("shape", "chunk"), [((12, 10), 1), ((1000, 3), 1), ((7, 11, 13), 2), ((1_000_000, 100_000), 8192)]
 )
@@ -285,9 +298,11 @@ def test_layout_puts_each_block_into_one_of_few_shards(shape, chunk):
     made = Layout(of, COLUMNS, chunk)
     assert made.shards.total <= layout.MAX_SHARDS
     assert sum(made.region(shard).size for shard in made.shards) == of.size
+    assert sum(shard.size for shard in made.shards) == made.blocks.total
     for shard in (made.shards[0], made.shards[-1]):
-        region = made.region(shard)
-        for block in (*made.members(shard, 0, 1), *made.members(shard, shard.size - 1)):
+        region, members = made.region(shard), list(itertools.islice(made.members(shard), 1000))
+        assert len(members) == min(shard.size, 1000)
+        for block in members:
             assert made.shard_of(block) == shard
             assert all(
                 s.start >= 0 and s.stop <= n
@@ -303,11 +318,14 @@ def test_refusals_write_nothing_and_lose_nothing(tmp_path, path):
     unfinished = tmp_path / "half.h5"
     with opened(unfinished, grid()) as store:
         commit(store, 2)
-    foreign, truncated, text = (tmp_path / name for name in ("foreign.h5", "truncated.h5", "text.h5"))
+    names = ("foreign.h5", "truncated.h5", "text.h5", "changed.h5")
+    foreign, truncated, text, changed = (tmp_path / name for name in names)
     with h5py.File(foreign, "w") as file:
         file["status"] = np.zeros(3)
     truncated.write_bytes(path.read_bytes()[:-1000])
     text.write_text("alpha beta\n")
+    shutil.copy(path, changed)
+    flipped(changed, inside(changed, "period"))
     other = Grid((Axis("x", np.linspace(-1, 2, 12)), grid().axes[1]))
     before = folder_state(tmp_path)
     cases = [
@@ -332,6 +350,9 @@ def test_refusals_write_nothing_and_lose_nothing(tmp_path, path):
         (foreign, grid(), {"resume": True}, "--resume: expected a file written by gru-sweep"),
         (truncated, grid(), {"resume": True}, "--resume: expected a file written by gru-sweep"),
         (text, grid(), {"resume": True}, "--resume: expected a file written by gru-sweep"),
+        (changed, grid(), {"resume": True}, "--resume: expected an undamaged file, .*changed since"),
+        (path, grid(), {"overwrite": True, "share": Share(0, 2)}, "either --shard or --overwrite"),
+        (path, other, {"share": Share(0, 2)}, "grid.x = 12 values from -1.0 to 2.0"),
         (tmp_path / "new.h5", grid(1_000_000, 1_000_000), {}, "fits on the disk .*GB free.*GB"),
     ]
     for where, of, options, message in cases:
@@ -356,15 +377,6 @@ def test_second_writer_is_refused_and_told_who_writes(path):
                 opened(path, grid(), **options)
         assert describe(path)["writer"].endswith(f"pid {os.getpid()}")
     assert describe(path)["writer"] is None
-
-
-def test_lock_is_not_left_on_a_removed_file(tmp_path):
-    first = lock.Lock(tmp_path / "lock")
-    with pytest.raises(lock.Held):
-        lock.Lock(tmp_path / "lock")
-    first.release()
-    assert not (tmp_path / "lock").exists()
-    lock.Lock(tmp_path / "lock").release()
 
 
 @pytest.mark.parametrize("value", [True, 1j, [1], "x" * 40_000])
@@ -444,16 +456,17 @@ def test_sweep_that_committed_nothing_leaves_nothing(path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_shards_without_their_index_are_not_thrown_away(path):
+def test_what_killed_writers_left_is_cleared_away(path):
     with opened(path, grid()) as store:
         commit(store, 2)
-    path.unlink()
-    for options in ({}, {"resume": True}):
-        with pytest.raises(InputError, match="old shards"):
-            opened(path, grid(), **options)
-    assert len(list(reading.parts_folder(path).glob("*.h5"))) == 2
-    written(path, grid(), overwrite=True)
-    assert not reading.parts_folder(path).exists()
+    parts = reading.parts_folder(path)
+    kept = parts_of(path)
+    (parts / f"{kept[0]}.0123abcd.tmp").write_bytes(b"half")
+    (parts / "0123456789abcdef-0000.h5").write_bytes(b"of another sweep")
+    with opened(path, grid(), resume=True) as store:
+        assert sorted(p.name for p in parts.iterdir()) == sorted([*kept, "lock"])
+        assert store.done == 40
+    assert sorted(p.name for p in parts.iterdir()) == kept
 
 
 def test_link_stays_a_link(path):
@@ -464,135 +477,18 @@ def test_link_stays_a_link(path):
     assert describe(link)["complete"]
 
 
-# ---------------------------------------------------------------- damage and crashes
+# ---------------------------------------------------------------- room, and what is said of the file
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
-def test_damaged_shard_is_computed_again(path, damage):
-    with opened(path, grid()) as store:
-        commit(store, 3)
-    shard = sorted(reading.parts_folder(path).glob("*.h5"))[1]
-    data = bytearray(shard.read_bytes())
-    with h5py.File(shard) as file:
-        found = []
-        file["amplitude"].id.chunk_iter(found.append)
-    data[found[0].byte_offset + found[0].size // 2] ^= 0x10
-    shard.write_bytes({"flip": bytes(data), "truncate": bytes(data[:-100]), "empty": b""}[damage])
-    with opened(path, grid(), resume=True) as store:
-        assert store.damaged == 1
-        assert store.done == 40
-        commit(store)
-        store.finish()
-    assert_same(path, written(path.with_name("plain.h5"), grid()))
-
-
-def test_flipped_byte_in_the_finished_file_is_noticed_by_readers(path):
-    data = bytearray(written(path, grid()).read_bytes())
-    with h5py.File(path) as file:
-        found = []
-        file["period"].id.chunk_iter(found.append)
-    data[found[0].byte_offset + found[0].size // 2] ^= 0x10
-    path.write_bytes(data)
-    with h5py.File(path) as file, pytest.raises(OSError, match="read"):
-        file["period"][()]
-
-
-def test_describe_answers_or_refuses_whatever_the_damage(path):
-    """Never a traceback of another kind, never a hang: 150 random byte flips and truncations."""
-    whole = written(path, grid()).read_bytes()
-    rng = np.random.default_rng(0)
-    refused = 0
-    for trial in range(150):
-        data = bytearray(whole)
-        if trial % 3:
-            for at in rng.integers(0, len(data), 20):
-                data[at] ^= 1 << int(rng.integers(8))
-        else:
-            data = data[: int(rng.integers(len(data)))]
-        path.write_bytes(data)
-        try:
-            json.dumps(describe(path))
-        except InputError:
-            refused += 1
-    assert 50 <= refused < 150
-
-
-def replay(path, of, monkeypatch, fail_at):
-    """One whole sweep whose writes stop with the `fail_at`-th durable step; True if it got to the end."""
-    steps = 0
-    write, publish, unlink = atomic.write, atomic.publish, Path.unlink
-
-    def counted(action):
-        def step(*arguments, **options):
-            nonlocal steps
-            steps += 1
-            if steps == fail_at:
-                raise Crash
-            return action(*arguments, **options)
-
-        return step
-
-    with monkeypatch.context() as patch:
-        patch.setattr(atomic, "write", counted(write))
-        patch.setattr(atomic, "publish", counted(publish))
-        patch.setattr(Path, "unlink", counted(unlink))
-        # A killed process runs no clean-up of its own.
-        patch.setattr(Store, "close", lambda store: store._lock and store._lock._file.close())
-        try:
-            written(path, of, chunk=30, overwrite=path.exists())
-        except Crash:
-            return False
-    return True
-
-
-class Crash(BaseException):
-    """The process is killed here."""
-
-
-@pytest.mark.parametrize("over", [False, True])
-def test_crash_at_every_step_loses_nothing_committed(tmp_path, monkeypatch, over):
-    plain = written(tmp_path / "plain.h5", grid(), chunk=30)
-    old = written(tmp_path / "old.h5", grid(5, 4), chunk=30)
-    for fail_at in range(1, 100):
-        folder = tmp_path / str(fail_at)
-        folder.mkdir()
-        path = folder / "map.h5"
-        if over:
-            shutil.copy(old, path)
-        ended = replay(path, grid(), monkeypatch, fail_at)
-        if path.exists() and describe(path)["shape"] == [5, 4]:
-            assert_same(path, old)
-            continue
-        shards = list(reading.parts_folder(path).glob("*.h5"))
-        with opened(path, grid(), chunk=30, resume=True) as store:
-            assert store.finished or store.done == 30 * len(shards)
-            if not store.finished:
-                commit(store)
-                store.finish()
-        assert_same(path, plain)
-        assert not reading.parts_folder(path).exists()
-        if ended:
-            break
-    assert ended
-    assert fail_at > 6
-
-
-def test_torn_write_is_never_seen(tmp_path, monkeypatch):
-    """A write that stops half-way leaves the old content, and no debris."""
-    target = tmp_path / "shard.h5"
-    target.write_bytes(b"old")
-    real = os.fsync
-
-    def broken(number):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="No space"):
-        atomic.write(target, b"new" * 1000)
-    monkeypatch.setattr(os, "fsync", real)
-    assert folder_state(tmp_path) == {Path("shard.h5"): b"old"}
-    atomic.write(target, b"new")
-    assert target.read_bytes() == b"new"
+def test_stored_chunk_is_that_of_an_unfinished_file(path):
+    assert stored_chunk(path) is None
+    with opened(path, grid(), chunk=17) as store:
+        commit(store, 1)
+    assert stored_chunk(path) == 17
+    written(path, grid(), overwrite=True)
+    assert stored_chunk(path) is None
+    path.write_text("alpha beta\n")
+    assert stored_chunk(path) is None
 
 
 def test_no_room_for_the_finished_file_keeps_index_and_shards(path, monkeypatch):
@@ -635,6 +531,18 @@ def test_describe_says_what_is_in_the_file(path):
             describe(missing)
         with pytest.raises(InputError, match="FILE: expected"):
             open_dataset(missing)
+
+
+def test_parts_that_are_merged_while_they_are_counted_count_nothing(path):
+    """They were seen in the folder and are gone when their size is asked for."""
+    with opened(path, grid()) as store:
+        commit(store, 1)
+    parts = reading.parts_folder(path)
+    size = describe(path)["bytes"]
+    assert size == path.stat().st_size + (parts / parts_of(path)[0]).stat().st_size
+    (parts / "round.h5.parts").mkdir()
+    (parts / "round.h5.parts" / "piece.h5").symlink_to("gone")
+    assert describe(path)["bytes"] == size
 
 
 def test_names_that_the_file_uses_itself_are_refused(path):

@@ -13,8 +13,11 @@ import gru_sweep as gs
 from gru_sweep import measures, provenance, studies
 from gru_sweep.records import InputError
 from gru_sweep.sweeps.grid import Axis
+from gru_sweep.sweeps.lanes import Chain
 from gru_sweep.sweeps.sweep import Interrupted
 from stand_in import StuartLandau
+
+EVALUATOR = studies.evaluator
 
 
 class FirstEntries(StuartLandau):
@@ -203,12 +206,14 @@ def test_progress_of_ones_own_is_told(tmp_path):
 def test_the_precision_holds_whatever_the_global_switch(monkeypatch, precision, dtype):
     seen = []
 
-    class Looking(StuartLandau):
+    class Looking(Chain):
         def __call__(self, coordinates):
             seen.append(str(jnp.zeros(()).dtype))
-            return super().__call__(coordinates)
+            return {c.name: np.full((3, *c.shape), c.fill, c.dtype) for c in self.columns}
 
-    monkeypatch.setattr(studies, "evaluator", Looking)
+    monkeypatch.setattr(studies, "evaluator", EVALUATOR)
+    monkeypatch.setattr(measures, "Chain", Looking)
+    measures._programs.cache_clear()
     for switch in (True, False):
         with jax.enable_x64(switch):
             gs.sweep("hopf", alpha=(-1, 1, 3), beta=1.0, precision=precision)

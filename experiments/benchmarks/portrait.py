@@ -32,7 +32,7 @@ from hopf_map import ALPHA, BETA, RESULTS, ROOT, attempt, get, grid, machine, sh
 from jaxtyping import Array, Int
 
 import gru_sweep as gs
-from gru_sweep import measures, records, studies
+from gru_sweep import measures, records
 from gru_sweep.analysis import topology
 from gru_sweep.analysis.fixed_points import BranchAndPrune, Planar
 from gru_sweep.analysis.portrait import Check
@@ -92,7 +92,7 @@ def cell(**w: Array) -> gs.GRU:
 def chain(stages: Any, build: Callable[..., gs.GRU], points: dict[str, np.ndarray]) -> Chain:
     """The compiled measure `stages` of the cells that `build` makes of coordinates like `points`."""
     side = np.ones(2)
-    size = min(len(next(iter(points.values()))), studies.DEFAULT_CHUNK)
+    size = min(len(next(iter(points.values()))), measures.BATCH["cpu"])
     made = Chain(
         lambda **w: Planar(build(**w), -side, side),
         stages.solvers,
@@ -101,7 +101,7 @@ def chain(stages: Any, build: Callable[..., gs.GRU], points: dict[str, np.ndarra
         names=list(points),
         dtype="float64",
         size=size,
-        workers=machine()["cores"],
+        threads=machine()["cores"],
     )
     made.compile()
     return made
@@ -109,7 +109,7 @@ def chain(stages: Any, build: Callable[..., gs.GRU], points: dict[str, np.ndarra
 
 def through(measure: Chain, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The columns at all points, call by call."""
-    n, step = len(next(iter(points.values()))), studies.DEFAULT_CHUNK
+    n, step = len(next(iter(points.values()))), measures.CHUNK["cpu"]
     parts = [measure({k: v[i : i + step] for k, v in points.items()}) for i in range(0, n, step)]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 

@@ -24,7 +24,7 @@ import numpy as np
 import xarray as xr
 
 import gru_sweep as gs
-from gru_sweep import provenance, studies
+from gru_sweep import measures, provenance, studies
 from gru_sweep.cli import use_compilation_cache
 from gru_sweep.sweeps.grid import Axis
 
@@ -88,8 +88,9 @@ def direct(case: Case, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     plan = studies.plan("hopf", axes=axes, settings={"s": 0.0}, measure=case.measure, out="unused.h5")
     status, words = [], []
     evaluate = studies.evaluator(plan)
-    for first in range(0, len(index), plan.chunk):
-        part = index[first : first + plan.chunk]
+    step = measures.CHUNK["cpu"]
+    for first in range(0, len(index), step):
+        part = index[first : first + step]
         at = {axis.name: axis.values[part[:, k]] for k, axis in enumerate(axes)}
         values = evaluate(at)
         status.append(np.asarray(values["status"]))

@@ -121,9 +121,7 @@ class Tally:
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        beside = path.with_name(path.name + ".tmp")
-        self.dataset().to_netcdf(beside, engine="h5netcdf")
-        atomic.publish(beside, path)
+        atomic.write(path, bytes(self.dataset().to_netcdf(engine="h5netcdf")))
 
     @classmethod
     def load(cls, path: Path, seed: int) -> Tally:

@@ -8,6 +8,7 @@ JAX is imported inside the commands, so that `--help` is quick.
 """
 
 from . import bifurcations as bifurcations
+from . import checking as checking
 from . import files as files
 from . import portraits as portraits
 from . import sweeping as sweeping

@@ -1,47 +1,21 @@
-"""Compiled programs, kept between runs."""
+"""What is done to this process before anything is compiled."""
 
 from __future__ import annotations
 
-import gc
-import os
-import sys
-from pathlib import Path
-
-from .. import provenance
+from .. import caching
 from .words import say
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs between runs, in a folder private to this user and this kind of machine.
-
-    `GRU_SWEEP_CACHE` names another place. A folder that others could write to is not used: what lies
-    in it is executed.
-    """
-    import jax
-
-    folder = _cache_folder() / provenance.machine_kind()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = folder.stat()
-    except OSError:
-        return
-    if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
-        say(f"not using the compilation cache {folder}: others could write to it")
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    """Keep compiled programs between runs, and say why if that is not done."""
+    _tell(caching.use_compilation_cache())
 
 
-def prepare_compiling() -> None:
-    use_compilation_cache()
-    # Tracing makes many objects that stay: by default the collector would visit them hundreds of times.
-    gc.set_threshold(50_000, 20, 20)
+def prepare_compiling(platform: str | None = None) -> None:
+    """Configure this process for a command that compiles for `platform`, JAX's default one if None."""
+    _tell(caching.prepare_process(platform))
 
 
-def _cache_folder() -> Path:
-    if named := os.environ.get("GRU_SWEEP_CACHE"):
-        return Path(named).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "gru_sweep"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gru_sweep"
+def _tell(text: str | None) -> None:
+    if text is not None:
+        say(text)

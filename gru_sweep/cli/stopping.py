@@ -7,7 +7,7 @@ import signal
 from types import FrameType
 from typing import Any
 
-from .words import words
+from .words import say, words
 
 
 class Terminated(BaseException):
@@ -19,13 +19,13 @@ def on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 class Stop:
-    """Turns the first Ctrl-C or SIGTERM into `requested`, so that the block in hand is finished.
+    """Turns the first Ctrl-C or SIGTERM into `requested`, so that the blocks in hand are finished.
 
-    A second one stops at once.
+    A second one stops `at_once`.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self.at_once = False
         self._before: dict[int, Any] = {}
         self.number = 0
 
@@ -36,9 +36,10 @@ class Stop:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+            self.at_once, self.number = True, number
+            raise KeyboardInterrupt
         self.requested, self.number = True, number
-        os.write(2, b"\ngru-sweep: stopping after the block in hand; once more to stop at once\n")
+        os.write(2, b"\ngru-sweep: stopping after the blocks in hand; once more to stop at once\n")
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         for number, handler in self._before.items():
@@ -47,6 +48,11 @@ class Stop:
             return
         from ..sweeps.sweep import Interrupted
 
-        if isinstance(error, Interrupted):
-            stopped: type[BaseException] = KeyboardInterrupt if self.number == signal.SIGINT else Terminated
-            raise stopped(words(error)) from None
+        if not isinstance(error, Interrupted | KeyboardInterrupt):
+            return
+        if self.at_once:
+            # Threads are still computing what nobody will read; the interpreter would wait for them.
+            say(words(error) or "stopped")
+            os._exit(128 + self.number)
+        stopped: type[BaseException] = KeyboardInterrupt if self.number == signal.SIGINT else Terminated
+        raise stopped(words(error)) from None

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from .application import Config, Precision, Quiet, Seed, Set, Weights, app, whole
 from .compiling import prepare_compiling
+from .logs import spoken
 from .reading import axes_of, settings_of
 from .stopping import Stop
 
@@ -37,12 +38,25 @@ def run(
     ] = False,
     overwrite: Annotated[bool, Parameter(help="Replace an existing file.")] = False,
     precision: Precision = "float64",
-    engine: Annotated[str, Parameter(help="Who computes: local, this process.")] = "local",
+    device: Annotated[
+        str | None, Parameter(help="What computes: cpu or gpu; JAX's own choice if not given.")
+    ] = None,
+    engine: Annotated[
+        str, Parameter(help="Who computes: local, this process; dask, the workers of a cluster.")
+    ] = "local",
     workers: Annotated[
-        int, Parameter(converter=whole, help="Number of processes; the local engine has 1.")
-    ] = 1,
+        str | None,
+        Parameter(help="With --engine dask: how many processes to start here, or a scheduler's address."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        Parameter(
+            help="I/N: one of N parts, beside other jobs with the same FILE; then gru-sweep pack FILE."
+        ),
+    ] = None,
     chunk: Annotated[
-        int | None, Parameter(converter=whole, help="Points computed and committed together.")
+        int | None,
+        Parameter(converter=whole, help="Points computed and committed together; by the device's memory."),
     ] = None,
     refine: Annotated[
         int | None,
@@ -79,10 +93,8 @@ def run(
         raise InputError("FAMILY", nearest("", studies.FAMILIES), "nothing")
     if out is None:
         raise InputError("--out", "a file to write, such as hopf.h5", "nothing")
-    if engine != "local":
-        raise InputError("--engine", nearest(engine, ["local"]), engine)
-    if workers != 1:
-        raise InputError("--workers", "1 with --engine local", workers)
+    if shard is not None and plot is not None:
+        raise InputError("--plot", "a whole sweep to draw", "a part of one, --shard")
     plan = studies.plan(
         family,
         axes=axes_of(axis or []),
@@ -96,6 +108,10 @@ def run(
         out=out,
         resume=resume,
         overwrite=overwrite,
+        device=device,
+        engine=engine,
+        workers=_workers(workers),
+        shard=shard,
         command=shlex.join(["gru-sweep", *sys.argv[1:]]),
     )
     if plot is not None:
@@ -104,9 +120,20 @@ def run(
         plotting.check(plot, plan.grid.shape)
         if plot.absolute() == out.absolute():
             raise InputError("--plot", "another file than --out", str(plot))
-    prepare_compiling()
-    with Stop() as stop:
+    prepare_compiling(plan.device)
+    with spoken(quiet), Stop() as stop:
         outcome = studies.execute(plan, None if quiet else reporter(), stop)
     if plot is not None:
         plotting.save(out, plot)
     print(json.dumps(dataclasses.asdict(outcome)) if as_json else reports.outcome(plan, outcome))
+
+
+def _workers(text: str | None) -> int | str | None:
+    """A number of processes, or an address as it stands."""
+    from ..records import InputError
+
+    if text is None or ":" in text or "/" in text or text.endswith(".json"):
+        return text
+    if not text.isdecimal():
+        raise InputError("--workers", "a number of processes, or a scheduler's address (host:port)", text)
+    return int(text)

@@ -9,7 +9,10 @@ from typing import Any, get_args
 
 from cyclopts import CoercionError, CycloptsError, MissingArgumentError
 
-FLAGS = ("along", "axis", "plane", "set", "measure", "resume", "precision", "chunk", "seed", "variable")
+FLAGS = (
+    *("along", "axis", "plane", "set", "measure", "resume", "precision", "chunk", "seed", "variable"),
+    *("device", "engine", "workers", "shard", "sample"),
+)
 """Arguments of the library that are flags of the same name here."""
 
 

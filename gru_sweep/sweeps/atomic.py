@@ -1,35 +1,119 @@
-"""Files that appear whole or not at all: written beside, made durable, then renamed."""
+"""Changes of the disk: files that appear whole, sealed and durable, or not at all.
+
+A file is written beside its place, sealed, synced, renamed, and its folder synced. Its last `SEAL_BYTES`
+bytes are the seal: `gru_sweep sha256 `, the digest of all bytes before, and a line feed. HDF5 ends where its
+superblock says, so that readers pass the seal over, and whoever wants to know compares (`sound`): no byte of
+a file can change without that.
+
+Everything that a sweep does to the disk but for its locks is done here, so that a test can replay it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+_MARK = b"gru_sweep sha256 "
+SEAL_BYTES = len(_MARK) + 64 + 1
+_PIECE = 2**20
 
 
-def write(path: Path, data: bytes) -> None:
-    """Give `path` the content `data`; whatever stood there is seen until the new content is durable.
+def write(path: Path, data: bytes, beside: Path | None = None) -> None:
+    """Give `path` the content `data` and its seal; whatever stood there is seen until that is durable.
 
-    An `OSError` (disk full, read-only) leaves `path` as it was.
+    It is written in the folder `beside`, the file's own if None. An `OSError` (disk full, read-only) leaves
+    `path` as it was.
     """
-    beside = path.with_name(path.name + ".tmp")
+    with writing(path, beside) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: Path, beside: Path | None = None) -> Iterator[BinaryIO]:
+    """A new file, readable too, that takes the place of `path` at the end, as `write` does."""
+    # A name of its own: whoever else writes the same file, a worker given up for dead say, writes another.
+    new = (beside or path.parent) / f"{path.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
+        with open(new, "x+b") as file:
+            yield file
+            file.flush()
+            file.seek(0)
+            digest = hashlib.sha256()
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+            file.write(_seal(digest))
             file.flush()
             os.fsync(file.fileno())
-        publish(beside, path)
+        os.replace(new, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.unlink(new)
         raise
+    _sync(path.parent)
 
 
-def publish(beside: Path, path: Path) -> None:
-    """Rename the finished file `beside` to `path`, durably: a power cut leaves one of the two."""
-    with open(beside, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
+def sound(path: Path) -> bool:
+    """Whether `path` is there, whole and as it was written; reads all of it."""
     try:
-        os.fsync(folder)
+        with open(path, "rb") as file:
+            left = os.fstat(file.fileno()).st_size - SEAL_BYTES
+            digest = hashlib.sha256()
+            while left > 0 and (piece := file.read(min(left, _PIECE))):
+                digest.update(piece)
+                left -= len(piece)
+            return left == 0 and file.read() == _seal(digest)
+    except OSError:
+        return False
+
+
+def sealed(path: Path) -> bool:
+    """Whether `path` ends in a seal, right or wrong: files written before there were seals have none."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - SEAL_BYTES))
+        return file.read(len(_MARK)) == _MARK
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, durably, unless it is there."""
+    with suppress(FileExistsError):
+        os.mkdir(path)
+        _sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder if it is there and empty."""
+    with suppress(OSError):
+        os.rmdir(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if not path.is_dir() or path.is_symlink():
+        remove(path)
+        return
+    for inside in path.iterdir():
+        remove_tree(inside)
+    remove_folder(path)
+
+
+def _seal(digest: hashlib._Hash) -> bytes:
+    return _MARK + digest.hexdigest().encode() + b"\n"
+
+
+def _sync(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
     finally:
-        os.close(folder)
+        os.close(number)

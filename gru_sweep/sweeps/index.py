@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,10 @@ def image(
     """
     # HDF5 reads % in the name of a source as the start of a pattern.
     names = [f"{path.parent.name}/{path.name}".replace("%", "%%") for path, _ in parts]
-    with h5py.File("index", "w", driver="core", backing_store=False, track_order=True) as file:
+    # HDF5 tells files in memory apart by their names, and threads may write theirs at the same time.
+    with h5py.File(
+        f"index-{uuid.uuid4()}", "w", driver="core", backing_store=False, track_order=True
+    ) as file:
 
         def dataset(column: Column) -> h5py.Dataset:
             virtual = h5py.VirtualLayout(layout.grid.shape + column.shape, column.dtype)

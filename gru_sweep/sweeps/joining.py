@@ -5,11 +5,10 @@ Rounds are of any size, so that their columns are read and written anew, a block
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -17,14 +16,14 @@ import numpy as np
 from gru_sweep.sweeps import refined_schema, schema
 from gru_sweep.sweeps.grid import Block
 from gru_sweep.sweeps.layout import Layout
+from gru_sweep.sweeps.pieces import create_column, put, require_room
 from gru_sweep.sweeps.points import Points
 from gru_sweep.sweeps.schema import Labeller
-from gru_sweep.sweeps.shards import create_column, put
 from gru_sweep.sweeps.tree import Leaves
 
 
 def join(
-    target: Path,
+    target: BinaryIO,
     parts: Sequence[tuple[Path, Block]],
     points: Points,
     layout: Layout,
@@ -35,22 +34,20 @@ def join(
     attributes: Mapping[str, Any],
     configuration: str,
 ) -> None:
-    """Write the finished file of `points` to `target`, from files and the region that each holds.
+    """Write the finished file of `points` to the empty `target`, from files and the region that each holds.
 
     `label` (n,) is the place of each point's label in `classes`, -1 for none. The attribute `seconds` is the
     computing time of all rounds, whichever runs computed them. Refuses, with `OSError`, a disk without room
     for a second copy of the rounds.
     """
-    needed, free = sum(path.stat().st_size for path, _ in parts), shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise OSError(f"no room for the finished file: {needed} bytes needed, {free} free")
+    require_room(Path(target.name), [path for path, _ in parts])
     with ExitStack() as stack, h5py.File(target, "w", track_order=True) as file:
         rounds = [(stack.enter_context(h5py.File(path)), region) for path, region in parts]
         seconds = sum(float(one.attrs["seconds"]) for one, _ in rounds)
         schema.write(
             file,
             layout,
-            lambda column: create_column(file, layout, column, layout.grid.shape),
+            lambda column: create_column(file, layout.hdf5_chunk(column), column, layout.grid.shape),
             labeller,
             classes,
             {**attributes, "complete": 1, "seconds": seconds},
@@ -59,7 +56,7 @@ def join(
         refined_schema.write_points(file, points, schema.described(layout, labeller))
         refined_schema.write_leaves(file, points, leaves)
         for block in layout.blocks:
-            put(file, layout, block.slices, block.shape, _gathered(rounds, layout, block))
+            put(file, layout.form, block.slices, block.shape, _gathered(rounds, layout, block))
         if labeller is not None:
             file[labeller.name][...] = label
 

@@ -10,6 +10,9 @@ Batches have their axis last: each scalar of a state is contiguous over the lane
 
 from __future__ import annotations
 
+import logging
+import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +24,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..records import Column, Solver, columns
-from . import compiling
+from . import compiling, devices
 
-WIDTH = 256
-"""Lanes of a pool: enough to fill the vectors and hide the calls, few enough that the last problems of a
-batch do not run among many idle lanes. One width: a second one costs more in compiling than it saves."""
+logger = logging.getLogger(__name__)
+
+WIDTH = {"cpu": 256}
+OTHER_WIDTH = 16384
+"""Lanes of a pool by platform: enough to fill the vectors, or an accelerator, and to hide the calls, few
+enough that the last problems of a batch do not run among many idle lanes. One width for each: a second one
+costs more in compiling than it saves. Measured on CPUs only."""
 REFILL = 0.25
 """Part of a pool that must be done before it is refilled."""
 Options = dict[str, dict[str, str | bool]]
@@ -41,12 +48,15 @@ class Pool:
 
     - `solver`: a `records.Solver`.
     - `size`: the number of problems in every batch.
+    - `device`: where they run.
     - `width`: lanes. `rounds`: calls of `advance` between two looks at what is done. Neither enters a result.
     """
 
-    def __init__(self, solver: Solver, size: int, width: int = WIDTH, rounds: int = 2):
-        self.solver, self.size, self.rounds = solver, size, rounds
-        self.width = min(width, size)
+    def __init__(
+        self, solver: Solver, size: int, device: jax.Device, width: int | None = None, rounds: int = 2
+    ):
+        self.solver, self.size, self.device, self.rounds = solver, size, device, rounds
+        self.width = min(width or WIDTH.get(device.platform, OTHER_WIDTH), size)
         self._programs: dict[Any, Callable] = {}
 
     def outline(self, problems: Any) -> tuple[Any, list[Callable[[], None]]]:
@@ -54,13 +64,16 @@ class Pool:
         batched = partial(jax.vmap, in_axes=-1, out_axes=-1)
         states = jax.eval_shape(batched(self.solver.init), problems)
         records = jax.eval_shape(batched(self.solver.finish), problems, states)
+        self.bytes = sum(_bytes(tree) for tree in (problems, states, records))
 
         def lanes(tree):
             return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*x.shape[:-1], self.width), x.dtype), tree)
 
         def job(key, function, *shapes, donate=(), options=None):
             def compile_():
-                self._programs[key] = _compiled(function, *shapes, donate=donate, options=options)
+                self._programs[key] = _compiled(
+                    function, *shapes, device=self.device, donate=donate, options=options
+                )
 
             return compile_
 
@@ -109,11 +122,16 @@ class Pool:
         return leave(states, lane_states, lanes)
 
 
-def _compiled(function, *shapes, donate=(), options: Options | None = None):
-    """The program of `function` at these shapes."""
-    platform = jax.default_backend()
-    chosen = OPTIONS.get(platform, {}) | (options or {}).get(platform, {})
-    return jax.jit(function, donate_argnums=donate).lower(*shapes).compile(compiler_options=chosen)
+def _compiled(function, *shapes, device: jax.Device, donate=(), options: Options | None = None):
+    """The program of `function` at these shapes on a device."""
+    here = jax.sharding.SingleDeviceSharding(device)
+    placed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), shapes)
+    chosen = OPTIONS.get(device.platform, {}) | (options or {}).get(device.platform, {})
+    return jax.jit(function, donate_argnums=donate).lower(*placed).compile(compiler_options=chosen)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def _enter(problems, states, index):
@@ -130,14 +148,18 @@ def _leave(states, lane_states, index):
 class Chain:
     """Solvers one after the other over host arrays: a function from coordinates to columns.
 
+    Any number of points is cut into batches of one size, each with every k-th point, so that cheap and
+    expensive regions are shared evenly. Batches run side by side in the device's threads, also those of
+    several calls. A batch that the device has no memory for is halved, and all later ones are that small.
+
     **Arguments**
 
     - `prepare(**coordinates)`: the first solver's problem at one point, from scalars.
     - `solvers`, `links`: one link fewer than solvers; `link(problem, record)` is the next one's problem.
     - `record(problem, last_record)`: what is kept of a point, a record with column metadata.
     - `names`: the coordinates' names; `dtype`: of their values.
-    - `size`: the most points in a call. `workers`: threads that share them, each with every `workers`-th
-      point, so that cheap and expensive regions are shared evenly.
+    - `size`: points in a batch, fewer where the device's memory asks for it; no result depends on it.
+    - `device`: where it runs, JAX's first by default. `threads`: batches side by side.
     - `note`: is told what is being compiled.
     """
 
@@ -151,87 +173,138 @@ class Chain:
         names: Sequence[str],
         dtype: Any,
         size: int,
-        workers: int = 1,
+        device: jax.Device | None = None,
+        threads: int = 1,
         note: Callable[[str], None] | None = None,
     ):
-        self.names, self.dtype, self.links = tuple(names), np.dtype(dtype), links
-        self.workers = max(1, min(workers, size))
-        self.size = -(-size // self.workers)
+        self.names, self.dtype, self.solvers, self.links = tuple(names), np.dtype(dtype), solvers, links
+        self.device, self.threads = device or jax.devices()[0], threads
         self.note = note or (lambda text: None)
         self.settings: dict[str, Any] = {}
         self.compile_seconds = 0.0
         self._compiled_from = compiling.count()
         compiling.listen()
-        self._pools = [Pool(solver, self.size) for solver in solvers]
-        point = {name: jax.ShapeDtypeStruct((self.size,), self.dtype) for name in self.names}
         self._prepare = jax.vmap(lambda values: prepare(**values), in_axes=-1, out_axes=-1)
         self._record = jax.vmap(record, in_axes=-1, out_axes=0)
-        problems = jax.eval_shape(self._prepare, point)
-        self._jobs = [self._job("_prepare", point)]
-        for pool, link in zip(self._pools, [*links, None], strict=True):
-            records, jobs = pool.outline(problems)
-            self._jobs += jobs
-            if link is not None:
-                problems = jax.eval_shape(link, problems, records)
-        self._jobs.append(self._job("_record", problems, records))
-        one = jax.eval_shape(self._record, problems, records)
-        self.columns: tuple[Column, ...] = columns(
-            jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), one)
-        )
+        self._x64 = jax.config.read("jax_enable_x64")
+        self._guard = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, "lanes")
+        self._programs = self._outline(size)
+        room = devices.memory(self.device) * devices.SHARE / threads
+        while self._programs.bytes > room and self._programs.size > 1:
+            self._programs = self._outline(self._programs.size // 2)
+        self.columns: tuple[Column, ...] = self._programs.columns
+
+    @property
+    def size(self) -> int:
+        """Points in a batch."""
+        return self._programs.size
 
     @property
     def compilations(self) -> int:
         """Programs compiled in this process since this chain was made."""
         return compiling.count() - self._compiled_from
 
-    def _job(self, name, *shapes):
-        def compile_():
-            setattr(self, name, _compiled(getattr(self, name), *shapes))
-
-        return compile_
-
-    def _in_threads(self, function, items):
-        """`function` over `items` in this chain's threads, each with this thread's precision."""
-        x64 = jax.config.read("jax_enable_x64")
-
-        def run(item):
-            with jax.enable_x64(x64):
-                return function(item)
-
-        with ThreadPoolExecutor(self.workers) as threads:
-            return list(threads.map(run, items))
-
     def compile(self) -> None:
         """Compile everything now, in parallel; the first call does it otherwise."""
-        if not self._jobs:
-            return
-        began, left = time.perf_counter(), len(self._jobs)
-        self.note(f"compiling {left} programs")
-
-        def work(job):
-            job()
-
-        self._in_threads(work, self._jobs)
-        self._jobs = []
-        self.compile_seconds += time.perf_counter() - began
+        with self._guard:
+            jobs, self._programs.jobs = self._programs.jobs, []
+            if not jobs:
+                return
+            began = time.perf_counter()
+            self.note(f"compiling {len(jobs)} programs")
+            for done in [self._pool.submit(self._with_precision, job) for job in jobs]:
+                done.result()
+            self.compile_seconds += time.perf_counter() - began
 
     def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Columns, each (n, ...), of n points given by their coordinates, each (n,)."""
-        self.compile()
-        n = len(coordinates[self.names[0]])
-        parts = self._in_threads(
-            lambda k: self._part({name: coordinates[name][k :: self.workers] for name in self.names}),
-            range(min(self.workers, n)),
-        )
+        while True:
+            self.compile()
+            programs = self._programs
+            n = len(coordinates[self.names[0]])
+            step = -(-n // programs.size)
+            parts = [
+                self._pool.submit(
+                    self._with_precision,
+                    partial(programs, {name: coordinates[name][k::step] for name in self.names}),
+                )
+                for k in range(step)
+            ]
+            try:
+                found = [part.result() for part in parts]
+                break
+            except jax.errors.JaxRuntimeError as error:
+                for part in parts:
+                    part.cancel()
+                if "RESOURCE_EXHAUSTED" not in str(error) or programs.size == 1:
+                    raise
+                self._shrink(programs)
+            except BaseException:
+                for part in parts:
+                    part.cancel()
+                raise
         merged = {}
         for column in self.columns:
-            out = np.empty((n, *column.shape), parts[0][column.name].dtype)
-            for k, part in enumerate(parts):
-                out[k :: self.workers] = part[column.name]
+            out = np.empty((n, *column.shape), found[0][column.name].dtype)
+            for k, part in enumerate(found):
+                out[k::step] = part[column.name]
             merged[column.name] = out
         return merged
 
-    def _part(self, coordinates):
+    def _shrink(self, programs: _Programs) -> None:
+        """Take batches of half the size of `programs`, unless another call did so already."""
+        with self._guard:
+            if programs is self._programs:
+                size = programs.size // 2
+                self._programs = self._outline(size)
+                logger.warning("out of memory on %s: batches of %d points from now on", self.device, size)
+
+    def _outline(self, size: int) -> _Programs:
+        return _Programs(
+            self._prepare, self.solvers, self.links, self._record, self.names, self.dtype, size, self.device
+        )
+
+    def _with_precision(self, work: Callable[[], Any]) -> Any:
+        """Threads have a precision of their own: give them that of the one that made this chain."""
+        with jax.enable_x64(self._x64):
+            return work()
+
+
+class _Programs:
+    """A chain's programs for batches of one size on one device."""
+
+    def __init__(
+        self,
+        prepare: Callable,
+        solvers: Sequence[Solver],
+        links: Sequence[Callable],
+        record: Callable,
+        names: tuple[str, ...],
+        dtype: np.dtype,
+        size: int,
+        device: jax.Device,
+    ):
+        self.names, self.dtype, self.size, self.device, self.links = names, dtype, size, device, links
+        self._prepare, self._record = prepare, record
+        self._pools = [Pool(solver, size, device) for solver in solvers]
+        point = {name: jax.ShapeDtypeStruct((size,), dtype) for name in names}
+        problems = jax.eval_shape(prepare, point)
+        self.jobs = [self._job("_prepare", point)]
+        for pool, link in zip(self._pools, [*links, None], strict=True):
+            records, jobs = pool.outline(problems)
+            self.jobs += jobs
+            if link is not None:
+                problems = jax.eval_shape(link, problems, records)
+        self.jobs.append(self._job("_record", problems, records))
+        one = jax.eval_shape(record, problems, records)
+        self.columns: tuple[Column, ...] = columns(
+            jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), one)
+        )
+        self.bytes = STAGES * max(pool.bytes for pool in self._pools) + _bytes(one)
+
+    def __call__(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Columns, each (n, ...), of n points, at most `size`, given by their coordinates, each (n,)."""
         count = len(coordinates[self.names[0]])
         padded = {
             name: np.pad(values.astype(self.dtype), (0, self.size - count), mode="edge")
@@ -244,3 +317,14 @@ class Chain:
                 problems = link(problems, found)
         record = self._record(problems, found)
         return {column.name: np.asarray(getattr(record, column.name))[:count] for column in self.columns}
+
+    def _job(self, name, *shapes):
+        def compile_():
+            setattr(self, name, _compiled(getattr(self, name), *shapes, device=self.device))
+
+        return compile_
+
+
+STAGES = 3
+"""Problems, states and records of so many stages at a time, at the most: one before, one at work, its
+temporaries."""

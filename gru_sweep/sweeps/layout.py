@@ -1,13 +1,15 @@
 """How a sweep's points lie in files: points in blocks, blocks in shards, datasets in HDF5 chunks.
 
-A block is what one call computes, and the tile of every HDF5 chunk. A shard is one file: a run of blocks,
-a single one unless the grid has more than `MAX_SHARDS` of them.
+A block is what one call computes, one file when it is committed, and the tile of every HDF5 chunk. A shard
+is a run of blocks that become one file when all of them are there: a single one, unless the grid has more
+than `MAX_SHARDS` of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +23,14 @@ of open files (1024 on most systems, 256 on some)."""
 
 SLOT_BYTES = 32_768
 """Slots share an HDF5 chunk until it has this size, at most four of them."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What must be known to write a block: the columns, and the shape of each one's HDF5 chunks."""
+
+    columns: tuple[Column, ...]
+    chunks: tuple[tuple[int, ...], ...]
 
 
 class Layout:
@@ -44,10 +54,10 @@ class Layout:
         )
         return Block(shard.index, start, tuple(b - a for a, b in zip(start, stop, strict=True)))
 
-    def members(self, shard: Block, start: int = 0, stop: int | None = None) -> Iterator[Block]:
-        """The blocks of a shard in the order in which they are computed, from `start` to before `stop`."""
+    def members(self, shard: Block) -> Iterator[Block]:
+        """The blocks of a shard."""
         first = int(np.ravel_multi_index(shard.start, self.blocks.counts))
-        return (self.blocks[first + i] for i in range(start, shard.size if stop is None else stop))
+        return (self.blocks[first + i] for i in range(shard.size))
 
     def shard_of(self, block: Block) -> Block:
         """The shard that holds the block."""
@@ -61,7 +71,12 @@ class Layout:
             slice(b - a, b - a + n) for a, b, n in zip(region.start, block.start, block.shape, strict=True)
         )
 
-    def slot_width(self, column: Column) -> int:
+    @property
+    def form(self) -> Form:
+        """What a block is written by, wherever it is computed."""
+        return Form(self.columns, tuple(self.hdf5_chunk(column) for column in self.columns))
+
+    def _slot_width(self, column: Column) -> int:
         """How many slots share an HDF5 chunk: few, because a chunk of fill values is not written."""
         slots = column.shape[column.dims.index("slot")]
         one = math.prod(self.blocks.tile) * math.prod(column.shape) // slots * column.dtype.itemsize
@@ -70,7 +85,7 @@ class Layout:
     def hdf5_chunk(self, column: Column) -> tuple[int, ...]:
         """The shape of the column's HDF5 chunks, the same in a shard and in the finished file."""
         rest = (
-            self.slot_width(column) if d == "slot" else n
+            self._slot_width(column) if d == "slot" else n
             for d, n in zip(column.dims, column.shape, strict=True)
         )
         return self.blocks.tile + tuple(rest)

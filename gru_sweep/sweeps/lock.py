@@ -1,4 +1,4 @@
-"""One writer at a time, by a lock the operating system drops when its holder dies."""
+"""Who may write, by locks that the operating system drops when their holder dies."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ import time
 from pathlib import Path
 from typing import IO
 
+PATIENCE = 60.0
+"""Seconds that a lock is waited for where waiting was asked for: those are held for an instant."""
+
 
 class Held(Exception):
     """Somebody else holds the lock; the message says who."""
 
 
 class Lock:
-    """An exclusive `flock` on the file `path`, which names its holder.
+    """A `flock` on the file `path`, which names its last holder; exclusive unless `shared`.
 
     A killed holder leaves the file and no lock, so nothing is ever stale.
     """
 
-    def __init__(self, path: Path):
-        """Take the lock at once, or raise `Held`."""
+    def __init__(self, path: Path, *, shared: bool = False, wait: bool = False):
+        """Take the lock at once (with `wait`, within `PATIENCE`), or raise `Held`."""
         self.path = path
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        until = time.monotonic() + (PATIENCE if wait else 0.0)
         while True:
             self._file = open(path, "a+")  # noqa: SIM115 (open as long as the lock is held)
-            if not _taken(self._file, fcntl.LOCK_EX):
-                holder = _read(self._file)
-                self._file.close()
-                raise Held(holder)
+            while not _taken(self._file, kind):
+                if time.monotonic() > until:
+                    holder = _read(self._file)
+                    self._file.close()
+                    raise Held(holder)
             # A holder that removed the file before letting go leaves us a lock on a name that is gone.
             try:
                 if os.path.samestat(os.fstat(self._file.fileno()), path.stat()):
@@ -41,8 +47,12 @@ class Lock:
         self._file.flush()
 
     def release(self) -> None:
-        """Remove the file, then let go."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, unless others share the lock, then let go."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.unlink(missing_ok=True)
+        except BlockingIOError:
+            pass
         self._file.close()
 
 
@@ -50,13 +60,15 @@ def holder(path: Path) -> str | None:
     """Who holds the lock at `path`; None if nobody does."""
     try:
         with open(path) as file:
-            return None if _taken(file, fcntl.LOCK_SH) else _read(file)
+            if _taken(file, fcntl.LOCK_SH) and _taken(file, fcntl.LOCK_EX):
+                return None
+            return _read(file)
     except FileNotFoundError:
         return None
 
 
 def _taken(file: IO[str], kind: int) -> bool:
-    # `holder` holds a shared lock for an instant, which must not turn a writer away: hence the second try.
+    # `holder` holds a lock for an instant, which must not turn a writer away: hence the second try.
     for pause in (0.05, 0.0):
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)

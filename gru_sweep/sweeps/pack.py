@@ -6,46 +6,45 @@ file grows beside the index and takes its place by a rename, so a crash at any m
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import h5py
 import numpy as np
 
 from gru_sweep.records import Column
 from gru_sweep.sweeps import schema
-from gru_sweep.sweeps.grid import Block
 from gru_sweep.sweeps.layout import Layout
+from gru_sweep.sweeps.pieces import copy_chunks, create_column, require_room
 from gru_sweep.sweeps.schema import Labeller
-from gru_sweep.sweeps.shards import create_column
 
 
 def pack(
-    target: Path,
+    target: BinaryIO,
     shards: list[Path],
     layout: Layout,
     labeller: Labeller | None,
     attributes: Mapping[str, Any],
     configuration: str,
 ) -> None:
-    """Write the finished file to `target` from all shards, in the order of `layout.shards`.
+    """Write the finished file to the empty file `target` from all shards, in the order of `layout.shards`.
 
-    The attribute `seconds` is the computing time of all blocks, whichever runs computed them. Memory is
-    bounded by a block (and by the table of classes). Refuses, with `OSError`, a disk without room for a
-    second copy of the shards.
+    The attribute `seconds` is the computing time of all blocks, whichever runs and processes computed them.
+    Memory is bounded by a block (and by the table of classes). Refuses, with `OSError`, a disk without room
+    for a second copy of the shards.
     """
-    needed, free = sum(path.stat().st_size for path in shards), shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise OSError(f"no room for the finished file: {needed} bytes needed, {free} free")
+    require_room(Path(target.name), shards)
     seconds = sum(_seconds(path) for path in shards)
-    with tempfile.TemporaryFile(dir=target.parent) as codes, h5py.File(target, "w", track_order=True) as file:
+    with (
+        tempfile.TemporaryFile(dir=Path(target.name).parent) as codes,
+        h5py.File(target, "w", track_order=True) as file,
+    ):
         classes = {} if labeller is None else _label(shards, layout, labeller, codes)
 
         def dataset(column: Column) -> h5py.Dataset:
-            return create_column(file, layout, column, layout.grid.shape)
+            return create_column(file, layout.hdf5_chunk(column), column, layout.grid.shape)
 
         schema.write(
             file,
@@ -57,22 +56,10 @@ def pack(
             configuration,
         )
         for path, shard in zip(shards, layout.shards, strict=True):
-            _copy_chunks(path, layout.region(shard), layout, file)
+            with h5py.File(path) as source:
+                copy_chunks(source, layout, file, layout.region(shard).start)
         if labeller is not None:
             _write_labels(file[labeller.name], layout, classes, codes)
-
-
-def _copy_chunks(path: Path, region: Block, layout: Layout, target: h5py.File) -> None:
-    with h5py.File(path) as source:
-        for column in layout.columns:
-            here, there = source[column.name].id, target[column.name].id
-            beyond = (0,) * len(column.shape)
-            found: list[tuple[int, ...]] = []
-            here.chunk_iter(lambda chunk, found=found: found.append(chunk.chunk_offset))
-            for offset in found:
-                mask, data = here.read_direct_chunk(offset)
-                place = tuple(a + b for a, b in zip(offset, region.start + beyond, strict=True))
-                there.write_direct_chunk(place, data, mask)
 
 
 def _seconds(path: Path) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from gru_sweep.records import InputError
-from gru_sweep.sweeps import lock
+from gru_sweep.sweeps import atomic, lock
 from gru_sweep.sweeps.grid import Axis, Block, Blocks, Grid
 from gru_sweep.sweeps.layout import Layout
 from gru_sweep.sweeps.points import FineGrid
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 OURS = "a file written by gru-sweep"
+LOOKED_OVER = 2**28
+"""Bytes of a file that is compared with its seal whenever it is opened: up to a third of a second."""
 LOCK = "lock"
 """The file among the shards that their writer holds locked."""
 
@@ -45,13 +47,48 @@ def shard_path(path: Path, token: str, shard: Block) -> Path:
     return parts_folder(path) / f"{token}-{shard.index:04d}.h5"
 
 
+def piece_path(path: Path, token: str, shard: Block, block: Block) -> Path:
+    """The file of a block of a shard: the shard's own if there is no other block in it."""
+    whole = shard_path(path, token, shard)
+    return whole if shard.size == 1 else whole.with_name(f"{whole.stem}-{block.index:09d}.h5")
+
+
+def on_disk(path: Path, token: str) -> tuple[set[int], set[int]]:
+    """The numbers of the shards, and of the single blocks, whose files are there; nothing is opened."""
+    shards, blocks = set(), set()
+    for part in parts_folder(path).glob(f"{token}-*.h5"):
+        shard, _, block = part.stem.removeprefix(f"{token}-").partition("-")
+        if block:
+            blocks.add(int(block))
+        else:
+            shards.add(int(shard))
+    return shards, blocks
+
+
+def bytes_of(parts: Iterable[Path]) -> int:
+    """The size of files together; one that was merged since it was seen has none."""
+    size = 0
+    for part in parts:
+        with suppress(FileNotFoundError):
+            size += part.stat().st_size
+    return size
+
+
 @contextmanager
-def opened(path: Path, argument: str) -> Iterator[h5py.File]:
-    """The file for reading; `InputError` on `argument` where it is missing, foreign, truncated or damaged."""
+def opened(path: Path, argument: str, *, looked_over: bool = True) -> Iterator[h5py.File]:
+    """The file for reading; `InputError` on `argument` where it is missing, foreign, truncated or damaged.
+
+    Damage of files beyond `LOOKED_OVER`, and of all unless they shall be `looked_over`, is seen where HDF5
+    sees it.
+    """
     if not path.exists():
         raise InputError(argument, "an existing file", str(path))
     if not path.is_file():
         raise InputError(argument, OURS, f"a folder, {path}")
+    # First, because HDF5 may read what is wrong as right, and may not come to an end of it.
+    if looked_over and path.stat().st_size <= LOOKED_OVER and atomic.sealed(path) and not atomic.sound(path):
+        got = f"{path}, changed since it was written: gru-sweep verify says what of it can be read"
+        raise InputError(argument, "an undamaged file", got)
     try:
         with h5py.File(path) as file:
             if file.attrs.get("file_format") != FORMAT:
@@ -103,18 +140,6 @@ def count_flags(dataset: h5py.Dataset) -> dict[str, int]:
     return {word: counts[value] for value, word in words.items()}
 
 
-def blocks_done(path: Path, layout: Layout, token: str) -> list[int]:
-    """How many blocks each shard on disk says it holds."""
-    done = []
-    for shard in layout.shards:
-        try:
-            with h5py.File(shard_path(path, token, shard)) as file:
-                done.append(int(file.attrs["done"]))
-        except (OSError, KeyError):
-            done.append(0)
-    return done
-
-
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What is in the file, how far it is, how it was made; JSON-ready.
 
@@ -162,10 +187,11 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
                     "units": str(variable.attrs.get("units", "")),
                 }
                 for name, variable in file.items()
-                if variable.shape and not variable.is_scale
+                # Not `is_scale`: where CLASS is damaged, HDF5 frees its text twice and the process dies.
+                if variable.shape and variable.attrs.get("CLASS") != b"DIMENSION_SCALE"
             },
             "counts": counts,
-            "bytes": path.stat().st_size + sum(part.stat().st_size for part in parts),
+            "bytes": bytes_of([path, *parts]),
             "writer": lock.holder(parts_folder(path) / LOCK),
             "attributes": attributes_of(file),
             "configuration": stored,
@@ -174,11 +200,12 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _points_done(path: Path, grid: Grid, stored: dict[str, Any]) -> int:
     layout = Layout(grid, (), stored["chunk"])
-    done = blocks_done(path, layout, stored["token"])
-    return sum(
+    shards, blocks = on_disk(path, stored["token"])
+    # A block's own file may outlive, for a moment, the making of its shard's.
+    return sum(layout.region(layout.shards[n]).size for n in shards) + sum(
         block.size
-        for shard, number in zip(layout.shards, done, strict=True)
-        for block in layout.members(shard, 0, number)
+        for block in (layout.blocks[n] for n in blocks)
+        if layout.shard_of(block).index not in shards
     )
 
 

@@ -11,8 +11,6 @@ import errno
 import itertools
 import json
 import os
-import shutil
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +29,6 @@ from gru_sweep.sweeps.layout import Layout
 from gru_sweep.sweeps.points import FineGrid, Points
 from gru_sweep.sweeps.reading import opened, parts_folder
 from gru_sweep.sweeps.schema import Labeller
-from gru_sweep.sweeps.shards import read_through
 from gru_sweep.sweeps.store import Store
 from gru_sweep.sweeps.tree import Leaves
 
@@ -80,7 +77,6 @@ class RefinedStore(Claim):
             "axes": list(fine.root.names),
             "chunk": self.chunk,
             "refine": int(fine.levels),
-            "token": uuid.uuid4().hex[:8],
         }
         super().__init__(path, wanted, resume=resume, overwrite=overwrite)
         if self.finished:
@@ -108,7 +104,7 @@ class RefinedStore(Claim):
 
         `OSError` where the disk has no room for it.
         """
-        path = parts_folder(self.path) / f"{self._token}-{len(self._rounds):03d}.h5"
+        path = parts_folder(self.path) / f"{self.token}-{len(self._rounds):03d}.h5"
         self.index = np.concatenate([self.index, points])
         self._rounds.append(path)
         self._sizes.append(len(points))
@@ -131,15 +127,13 @@ class RefinedStore(Claim):
             raise
         with part:
             self._part = part
+            if self._over:
+                part.taking_over = self._take_over
             yield part
             if not part.finished:
                 part.finish()
         self._part = None
         self.done += len(points)
-        if self._over:
-            self._over = False
-            self._put_index()
-            self.remove(self._token)
 
     def values(self, names: tuple[str, ...]) -> Iterator[dict[str, np.ndarray]]:
         """Columns of the last round, block by block."""
@@ -152,11 +146,10 @@ class RefinedStore(Claim):
 
         `label` (n,) is the place of each point's label in `classes`; `about` are attributes.
         """
-        beside, points = parts_folder(self.path) / "finished.tmp", Points(self.fine, self.index)
-        attributes = {**self._attributes, **about}
-        try:
+        points = Points(self.fine, self.index)
+        with atomic.writing(self.path, parts_folder(self.path)) as place:
             join(
-                beside,
+                place,
                 self._parts(),
                 points,
                 Layout(points, self.columns, self.chunk),
@@ -164,53 +157,54 @@ class RefinedStore(Claim):
                 classes,
                 label,
                 leaves,
-                attributes,
+                {**self._attributes, **about},
                 self._configuration,
             )
-            atomic.publish(beside, self.path)
-        finally:
-            beside.unlink(missing_ok=True)
         self.finished = True
 
     def close(self) -> None:
         """Let go. What was committed stays; a new sweep that committed nothing leaves nothing."""
         empty = not self.finished and self._new and not self.safe
         if empty:
-            self.path.unlink(missing_ok=True)
+            atomic.remove(self.path)
         self.release(clear=self.finished or empty)
 
     def _start(self, attributes: Mapping[str, Any], wanted: dict[str, Any]) -> None:
         earlier = self.earlier
-        self._new = earlier is None and not self.path.exists()
-        self._over = earlier is None and not self._new
+        self._new = earlier is None and not self.path.exists() and not self.rescued
+        self._over = earlier is None and not self._new and not self.rescued
         if earlier is not None and earlier["complete"]:
             # Its writer was killed before it could remove the rounds: `close` does.
             self.finished = True
             return
-        self._token: str = (earlier or wanted)["token"]
-        self._configuration = json.dumps({**wanted, "token": self._token})
+        self._configuration = json.dumps({**wanted, "token": self.token})
         self._indexed = 0
         if earlier is None:
             self._attributes = provenance.begun(attributes)
-            return
-        with opened(self.path, "--resume") as file:
-            self._indexed = file["status"].size
+        else:
+            with opened(self.path, "--resume") as file:
+                self._indexed = file["status"].size
         done = 0
-        for path in parts_folder(self.path).glob(f"{self._token}-*.h5"):
-            if _sound(path):
+        for path in parts_folder(self.path).glob(f"{self.token}-*.h5"):
+            if atomic.sound(path):
                 done += _points(path)
                 continue
-            path.unlink()
-            shutil.rmtree(parts_folder(path), ignore_errors=True)
+            atomic.remove(path)  # its shards, if it was not whole yet, are looked at one by one
             self.damaged += 1
-        self._attributes = provenance.resumed(earlier["attributes"], attributes, done, self._indexed)
+        if earlier is not None:
+            self._attributes = provenance.resumed(earlier["attributes"], attributes, done, self._indexed)
+
+    def _take_over(self) -> None:
+        self._put_index()
+        self._over = False
+        self.remove(self.token)
 
     def _put_index(self) -> None:
         if len(self.index) <= self._indexed:
             return
         layout = Layout(Points(self.fine, self.index), self.columns, self.chunk)
         content = index.image(self._parts(), layout, self.labeller, self._attributes, self._configuration)
-        atomic.write(self.path, content)
+        atomic.write(self.path, content, parts_folder(self.path))
         self._indexed = len(self.index)
 
     def _parts(self) -> list[tuple[Path, Block]]:
@@ -220,17 +214,6 @@ class RefinedStore(Claim):
             (path, Block(number, (start,), (size,)))
             for number, (path, start, size) in enumerate(zip(self._rounds, starts, self._sizes))
         ]
-
-
-def _sound(path: Path) -> bool:
-    """Whether a round can be gone on with; a whole file is read against its checksums, shards by `Store`."""
-    try:
-        with h5py.File(path) as file:
-            if file.attrs["complete"]:
-                read_through(file)
-        return True
-    except Exception:  # of what kind depends on the byte that is damaged
-        return False
 
 
 def _points(path: Path) -> int:

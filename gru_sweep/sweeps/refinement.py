@@ -1,4 +1,4 @@
-"""A host function over a grid that is finer where its verdict changes, into one file.
+"""A function over a grid that is finer where its verdict changes, into one file.
 
 The verdict of a point is its status and its label. The grid that was asked for is level 0; cells whose
 verdicts differ, and those around them, are split level by level (`tree`), and what is not computed reads as
@@ -12,6 +12,7 @@ those before it, so that neither the chunk nor an interruption changes the resul
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -22,22 +23,17 @@ from typing import Any
 import numpy as np
 
 from gru_sweep.records import Column
+from gru_sweep.sweeps.engines.engine import Engine, Progress, Stop
 from gru_sweep.sweeps.grid import Grid
 from gru_sweep.sweeps.points import FineGrid
 from gru_sweep.sweeps.reading import attributes_of, count_flags, opened
 from gru_sweep.sweeps.refined_store import RefinedStore
 from gru_sweep.sweeps.schema import Labeller
-from gru_sweep.sweeps.sweep import (
-    Evaluate,
-    Progress,
-    Silent,
-    Stop,
-    Summary,
-    fill,
-    reported,
-)
+from gru_sweep.sweeps.sweep import Silent, Summary, reported
 from gru_sweep.sweeps.tree import Tree
 from gru_sweep.sweeps.verdicts import CONFIDENCE, Codes, Sample, wrong_share
+
+logger = logging.getLogger(__name__)
 
 SAMPLE_SHARE, SAMPLE_BORDER, SAMPLE_LEAST = 1 / 4, 4, 256
 """Points of a sample: at least that share of those computed so far, so that the bound on the share of wrong
@@ -59,7 +55,7 @@ class Refined(Summary):
 
 
 def run(
-    evaluate: Evaluate,
+    engine: Engine,
     grid: Grid,
     columns: tuple[Column, ...],
     path: str | Path,
@@ -75,7 +71,7 @@ def run(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Refined:
-    """Evaluate `grid`, and what lies between its points as far as `levels` say, where the verdict changes.
+    """Have `grid` computed and, where the verdict changes, what lies between its points, `levels` deep.
 
     `columns` must have `status`; `seed` decides the samples. The rest is as for `sweep.run`.
     """
@@ -92,7 +88,7 @@ def run(
         resume=resume,
         overwrite=overwrite,
     ) as store:
-        work = _Work(evaluate, store, seed, progress, stop)
+        work = _Work(engine, store, seed, progress, stop)
         with reported(store.path, lambda: store.safe, lambda: len(store.index), progress):
             if not store.finished:
                 work.refine()
@@ -103,11 +99,12 @@ def run(
         points=about["evaluations"],
         computed=work.computed,
         seconds=time.perf_counter() - began,
-        evaluate_seconds=work.seconds,
+        computing_seconds=work.seconds,
         counts=counts,
         levels=about["refine"],
         leaves=about["leaves"],
         effective_points=math.prod(store.fine.shape),
+        complete=True,
         wrong_share=about["wrong_share_bound"],
     )
 
@@ -115,10 +112,8 @@ def run(
 class _Work:
     """Rounds of points, from the first to the file."""
 
-    def __init__(
-        self, evaluate: Evaluate, store: RefinedStore, seed: int, progress: Progress, stop: Stop | None
-    ):
-        self.evaluate, self.store, self.seed, self.progress, self.stop = evaluate, store, seed, progress, stop
+    def __init__(self, engine: Engine, store: RefinedStore, seed: int, progress: Progress, stop: Stop | None):
+        self.engine, self.store, self.seed, self.progress, self.stop = engine, store, seed, progress, stop
         self.tree = Tree(store.fine.root.shape, store.fine.levels)
         self.codes = Codes(store.labeller)
         self.code = np.empty(0, np.int32)
@@ -128,7 +123,7 @@ class _Work:
     def refine(self) -> None:
         """All rounds, then the finished file."""
         if self.store.damaged:
-            self.progress.note(f"{self.store.damaged} damaged rounds are computed again")
+            logger.warning("%s: %d damaged rounds are computed again", self.store.path, self.store.damaged)
         self._settle()
         while len(self.samples) < SAMPLES:
             border = SAMPLE_BORDER * math.isqrt(self.tree.total)
@@ -159,7 +154,7 @@ class _Work:
             if not part.finished:
                 self.progress.start(part.layout.grid.size, before)
                 self.progress.note(f"{what}, {store.done} points so far{self._to_come(len(points))}")
-                self.seconds += fill(self.evaluate, part, self.progress, self.stop)
+                self.seconds += self.engine.fill(part, self.progress, self.stop)
             self.computed += part.done - before
         needs = store.labeller.needs if store.labeller is not None else ()
         code = np.concatenate([self.codes.of(values) for values in store.values(("status", *needs))])

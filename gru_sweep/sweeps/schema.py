@@ -93,7 +93,7 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
 
 def scale(file: h5py.File, name: str, values: np.ndarray, long_name: str, units: str) -> None:
     """A dimension and its coordinate."""
-    made = file.create_dataset(name, data=values)
+    made = file.create_dataset(name, data=values, chunks=True, fletcher32=True)
     made.attrs["long_name"], made.attrs["units"] = long_name, units
     made.make_scale(name)
 

@@ -1,57 +1,22 @@
-"""A host function over a grid, block by block, into one file.
-
-The function runs in the calling thread; a second thread commits what it returned while the next block is
-computed. Memory is bounded by the block: at most four are alive.
-"""
+"""A function over a grid, block by block, into one file, whoever computes it and however often it stops."""
 
 from __future__ import annotations
 
+import logging
 import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
+from typing import Any
 
 from gru_sweep.records import Column
-from gru_sweep.sweeps.grid import Block, Grid
-from gru_sweep.sweeps.store import Labeller, Store
+from gru_sweep.sweeps.engines.engine import Engine, Progress, Stop
+from gru_sweep.sweeps.grid import Grid
+from gru_sweep.sweeps.store import Labeller, Share, Store
 
-Evaluate = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
-"""Coordinates, each float64 (n,), to columns, each (n, *column.shape); a pure function."""
-
-
-@runtime_checkable
-class Progress(Protocol):
-    """Who is told how far a sweep is; always called from the thread that called `run`."""
-
-    def start(self, total: int, done: int) -> None:
-        """First: the points of the grid, and those that are safe from an earlier run.
-
-        A refined sweep says it for every round of its points, when it knows them.
-        """
-
-    def advance(self, n: int) -> None:
-        """`n` more points are safe on disk."""
-
-    def note(self, text: str) -> None:
-        """What is going on besides computing."""
-
-    def finish(self) -> None:
-        """Once, last, however the sweep ends."""
-
-
-@runtime_checkable
-class Stop(Protocol):
-    """A wish to stop, from a signal handler or another thread."""
-
-    @property
-    def requested(self) -> bool: ...
+logger = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -74,18 +39,22 @@ class SweepError(RuntimeError):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a sweep did. `seconds` is the whole call, `evaluate_seconds` the computing in it."""
+    """What a sweep did. `seconds` is the whole call, `computing_seconds` from its first block to its last.
+
+    Of a share, `points` are its own; `complete` says whether the file is one ordinary file now.
+    """
 
     file: Path
     points: int
     computed: int
     seconds: float
-    evaluate_seconds: float
+    computing_seconds: float
     counts: dict[str, int]
+    complete: bool
 
 
 def run(
-    evaluate: Evaluate,
+    engine: Engine,
     grid: Grid,
     columns: tuple[Column, ...],
     path: str | Path,
@@ -96,18 +65,20 @@ def run(
     labeller: Labeller | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    share: Share | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Summary:
-    """Evaluate every block that the file lacks, then make it one ordinary file.
+    """Have every block computed that the file lacks, then make it one ordinary file.
 
     `fingerprint` (JSON) is all that decides the values, so that a resumed file is of one kind;
-    `attributes` are strings and numbers for the file's readers.
+    `attributes` are strings and numbers for the file's readers. With a `share` only that is computed, beside
+    other jobs with other shares, and the file stays unfinished for `join`.
 
     Raises `InputError` before any work (see `Store`), `SweepError` where the file cannot be written, and
-    `Interrupted` after `stop.requested` (the block in hand is finished first) or a `KeyboardInterrupt`
-    (a block it breaks into is computed again by `resume`). What `evaluate` raises goes through, when the
-    blocks before it are safe.
+    `Interrupted` after `stop.requested` (the blocks in hand are finished first) or a `KeyboardInterrupt`
+    (blocks it breaks into are computed again by `resume`). What computing raises goes through, when the
+    other blocks in hand are safe.
     """
     began = time.perf_counter()
     progress = progress or Silent()
@@ -121,18 +92,31 @@ def run(
         labeller=labeller,
         resume=resume,
         overwrite=overwrite,
+        share=share,
     ) as store:
         before, seconds = store.done, 0.0
-        progress.start(grid.size, before)
-        with reported(store.path, lambda: store.done, lambda: grid.size, progress):
+        progress.start(store.total, before)
+        with reported(store.path, lambda: store.done, lambda: store.total, progress):
             if not store.finished:
                 if store.damaged:
-                    progress.note(f"{store.damaged} damaged shards are computed again")
-                seconds = fill(evaluate, store, progress, stop)
-                progress.note("joining the shards into one file")
-                store.finish()
-            counts = store.counts()
-    return Summary(store.path, grid.size, store.done - before, time.perf_counter() - began, seconds, counts)
+                    logger.warning("%s: %d damaged files are computed again", store.path, store.damaged)
+                if store.rescued:
+                    logger.warning("%s: the index was missing or damaged, and is written anew", store.path)
+                if store.done < store.total:
+                    seconds = engine.fill(store, progress, stop)
+                if share is None:
+                    progress.note("joining the shards into one file")
+                    store.finish()
+            counts = store.counts() if store.finished else {}
+        return Summary(
+            store.path,
+            store.total,
+            store.done - before,
+            time.perf_counter() - began,
+            seconds,
+            counts,
+            store.finished,
+        )
 
 
 @contextmanager
@@ -153,69 +137,6 @@ def reported(
         progress.finish()
 
 
-def fill(evaluate: Evaluate, store: Store, progress: Progress, stop: Stop | None) -> float:
-    """Compute what is missing; return the seconds spent in `evaluate`."""
-    total, told = 0.0, store.done
-    with _Writer(store) as writer:
-        for block in store.missing():
-            if stop is not None and stop.requested:
-                raise KeyboardInterrupt
-            began = time.perf_counter()
-            returned = evaluate(store.layout.grid.coordinates(block))
-            values = {c.name: _checked(returned, c, block) for c in store.layout.columns}
-            seconds = time.perf_counter() - began
-            total += seconds
-            writer.put(block, values, seconds)
-            safe = store.done
-            if safe > told:
-                progress.advance(safe - told)
-                told = safe
-    if store.done > told:
-        progress.advance(store.done - told)
-    return total
-
-
-class _Writer:
-    """The thread that commits blocks in the order in which they come; its first error ends the sweep."""
-
-    def __init__(self, store: Store):
-        self._store = store
-        self._error: BaseException | None = None
-        self._queue: queue.Queue[tuple[Block, dict[str, np.ndarray], float] | None] = queue.Queue(2)
-        self._thread = threading.Thread(target=self._work, name="sweep writer", daemon=True)
-
-    def __enter__(self) -> _Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait until all that was put is safe; an error of writing is raised unless another is on its way."""
-        self._queue.put(None)
-        self._thread.join()
-        if self._error is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
-            raise self._error
-
-    def put(self, block: Block, values: dict[str, np.ndarray], seconds: float) -> None:
-        """Hand over a block; waits while two are waiting."""
-        if self._error is not None:
-            raise self._error
-        self._queue.put((block, values, seconds))
-
-    def _work(self) -> None:
-        # After an error the queue is still emptied, so that `put` never waits for ever.
-        while (item := self._queue.get()) is not None:
-            if self._error is None:
-                self._attempt(self._store.commit, *item)
-        if self._error is None:
-            self._attempt(self._store.flush)
-
-    def _attempt(self, action: Callable[..., None], *arguments: Any) -> None:
-        try:
-            action(*arguments)
-        except BaseException as error:  # raised again in the calling thread
-            self._error = error
-
-
 class Silent:
     """Tells nobody."""
 
@@ -226,21 +147,6 @@ class Silent:
     def note(self, text: str) -> None: ...
 
     def finish(self) -> None: ...
-
-
-def _checked(returned: Mapping[str, np.ndarray], column: Column, block: Block) -> np.ndarray:
-    """The column as the file wants it; a wrong shape or an integer that does not fit is a `ValueError`."""
-    if column.name not in returned:
-        raise ValueError(f"evaluate returned no {column.name}")
-    value = np.asarray(returned[column.name])
-    if value.shape != (block.size, *column.shape):
-        raise ValueError(f"{column.name}: expected shape {(block.size, *column.shape)}, got {value.shape}")
-    if not np.can_cast(value.dtype, column.dtype, "same_kind"):
-        raise ValueError(f"{column.name}: expected {column.dtype}, got {value.dtype}")
-    cast = value.astype(column.dtype, copy=False)
-    if column.dtype.kind == "i" and not np.array_equal(cast, value):
-        raise ValueError(f"{column.name}: values beyond {column.dtype}")
-    return cast
 
 
 def how_far(file: Path, safe: int, total: int) -> str:
