@@ -337,7 +337,7 @@ class Crew:
 @contextmanager
 def crew_of(plan: Plan, note: Callable[[str], None] | None = None) -> Iterator[Crew]:
     """The engine of `plan`, with devices or workers that are there; lets go of them at the end."""
-    if plan.engine == "local":
+    if plan.engine == "local" or (plan.resume and store.is_finished(plan.out)):
         found = devices.chosen(plan.device)
         evaluators = [evaluator(plan, note, device) for device in found]
         chunk = max(getattr(one, "chunk", 1) for one in evaluators)
@@ -360,8 +360,8 @@ def crew_of(plan: Plan, note: Callable[[str], None] | None = None) -> Iterator[C
         there = cluster.describe()
         where = "; ".join(f"{number} x {about}" for about, number in sorted(there.items()))
         logger.info("%s on %s", plan.precision, where)
-        # Only for its columns and settings: nothing is compiled here, on whatever this process has.
-        shape = dataclasses.replace(recipe(plan), platform=None)()
+        # Only for its columns and settings: nothing is compiled here, and the devices are the workers'.
+        shape = recipe(plan)(device=devices.chosen("cpu")[0])
         chunks = (CHUNK.get(about.partition(" ")[0], OTHER_BATCH) for about in there)
         yield Crew(cluster, [shape], where, max(chunks))
 

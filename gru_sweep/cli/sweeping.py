@@ -120,7 +120,8 @@ def run(
         plotting.check(plot, plan.grid.shape)
         if plot.absolute() == out.absolute():
             raise InputError("--plot", "another file than --out", str(plot))
-    prepare_compiling(plan.device)
+    # With Dask the devices are the workers', and this process must not take their memory.
+    prepare_compiling("cpu" if plan.engine == "dask" else plan.device)
     with spoken(quiet), Stop() as stop:
         outcome = studies.execute(plan, None if quiet else reporter(), stop)
     if plot is not None:

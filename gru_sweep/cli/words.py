@@ -27,15 +27,16 @@ def say(text: str) -> None:
 
 def failed(error: Exception) -> int:
     from ..records import InputError
+    from ..sweeps.engines.dask import GivenUp
     from ..sweeps.sweep import SweepError
 
     if isinstance(error, InputError):
         text = words(error)
         say(f"--{text}" if error.argument in FLAGS else text)
         return 2
-    if not isinstance(error, SweepError | OSError | MemoryError):
+    if not isinstance(error, SweepError | GivenUp | OSError | MemoryError):
         traceback.print_exception(error)
-    say(f"{type(error).__name__}: {words(error)}")
+    say("; ".join([f"{type(error).__name__}: {words(error)}", *getattr(error, "__notes__", [])]))
     return 1
 
 

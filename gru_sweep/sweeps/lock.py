@@ -51,7 +51,7 @@ class Lock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.path.unlink(missing_ok=True)
-        except BlockingIOError:
+        except OSError:  # others share it, or the disk can only be read now: the name alone keeps nobody out
             pass
         self._file.close()
 

@@ -44,7 +44,7 @@ from gru_sweep.sweeps.reading import (
 )
 from gru_sweep.sweeps.schema import Labeller
 
-__all__ = ["Labeller", "Share", "Store", "describe", "open_dataset", "stored_chunk"]
+__all__ = ["Labeller", "Share", "Store", "describe", "is_finished", "open_dataset", "stored_chunk"]
 
 
 class Store(Claim):
@@ -311,6 +311,15 @@ class Store(Claim):
 
     def _shard_paths(self) -> list[Path]:
         return [shard_path(self.path, self.token, shard) for shard in self.layout.shards]
+
+
+def is_finished(path: str | Path) -> bool:
+    """Whether there is one ordinary file; False also where it cannot be read."""
+    try:
+        with opened(Path(path), "--resume") as file:
+            return bool(file.attrs["complete"])
+    except (InputError, KeyError):
+        return False
 
 
 def stored_chunk(path: str | Path) -> int | None:

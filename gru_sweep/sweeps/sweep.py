@@ -28,13 +28,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 class SweepError(RuntimeError):
-    """The file could not be written (disk full, read-only); says what is safe and how to go on."""
+    """The file could not be written (disk full, read-only), or a connection to those who compute was lost;
+    says what is safe and how to go on."""
 
     def __init__(self, file: Path, safe: int, total: int, cause: BaseException):
         self.file, self.safe, self.total = file, safe, total
         number = getattr(cause, "errno", None)
         reason = os.strerror(number) if number else str(cause).partition("\n")[0]
-        super().__init__(f"cannot write: {reason}; {how_far(file, safe, total)}")
+        what = reason if isinstance(cause, ConnectionError) else f"cannot write: {reason}"
+        super().__init__(f"{what}; {how_far(file, safe, total)}")
 
 
 @dataclass(frozen=True)
