@@ -333,7 +333,7 @@ import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from stand_in import StuartLandau
 from gru_sweep import cli, studies
-studies.evaluator = lambda *given: StuartLandau(*given, pause=0.15)
+studies.evaluator = lambda *given: StuartLandau(*given, pause={pause})
 sys.exit(cli.main())
 """
 
@@ -341,7 +341,7 @@ sys.exit(cli.main())
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_finish_the_block_in_hand_and_the_run_can_go_on(gru_sweep, tmp_path, number, expected):
     arguments = ["run", "hopf", *GRID, "--chunk", "5"]
-    code = DRIVER.format(root=str(ROOT), tests=str(ROOT / "tests"))
+    code = DRIVER.format(root=str(ROOT), tests=str(ROOT / "tests"), pause=0.15)
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments, "--out", "x.h5"],
         stdout=subprocess.PIPE,
@@ -369,6 +369,39 @@ def test_signals_finish_the_block_in_hand_and_the_run_can_go_on(gru_sweep, tmp_p
         assert set(x) == set(whole)
         for name in set(x) - {"configuration"}:
             np.testing.assert_array_equal(x[name][()], whole[name][()])
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    """Blocks take half a minute: nobody waits for the one in hand, and what is safe stays so."""
+    arguments = ["run", "hopf", *GRID, "--chunk", "5", "--out", "x.h5"]
+    code = DRIVER.format(root=str(ROOT), tests=str(ROOT / "tests"), pause=30)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "x.h5").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _until(process, "once more")
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130
+    assert "none of 45 points is safe" in err
+    assert "Traceback" not in err
+
+
+def _until(process, words):
+    """What a process says up to the line with these words."""
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return said
 
 
 def test_info_says_what_how_far_and_how(gru_sweep):

@@ -193,6 +193,8 @@ class Chain:
         room = devices.memory(self.device) * devices.SHARE / threads
         while self._programs.bytes > room and self._programs.size > 1:
             self._programs = self._outline(self._programs.size // 2)
+        if self.size < size:
+            logger.info("batches of %d points, as the memory of %s allows", self.size, self.device)
         self.columns: tuple[Column, ...] = self._programs.columns
 
     @property
