@@ -44,6 +44,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python experiments/benchmarks/hopf_map.py
 	$(BIN)/python experiments/benchmarks/portrait.py
 	$(BIN)/python experiments/benchmarks/refinement.py
+	$(BIN)/python experiments/benchmarks/faults.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

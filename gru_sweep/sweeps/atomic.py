@@ -13,14 +13,57 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _MARK = b"gru_sweep sha256 "
 SEAL_BYTES = len(_MARK) + 64 + 1
 _PIECE = 2**20
+
+
+class Lasting:
+    """A file whose first write error is kept as `error`, after which nothing is done any more.
+
+    HDF5 does not survive an error that it meets while it closes a file: it tries again when the interpreter
+    ends, and takes it down.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.name, self._file = file.name, file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        self._tried(self._file.write, data)
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._tried(self._file.read, size) or b""
+
+    def readinto(self, room: Any) -> int:
+        return self._tried(self._file.readinto, room) or 0  # type: ignore[attr-defined]
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._tried(self._file.seek, offset, whence) or 0
+
+    def tell(self) -> int:
+        return self._tried(self._file.tell) or 0
+
+    def truncate(self, size: int | None = None) -> int:
+        return self._tried(self._file.truncate, size) or 0
+
+    def flush(self) -> None:
+        self._tried(self._file.flush)
+
+    def _tried(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        if self.error is not None:
+            return None
+        try:
+            return act(*arguments)
+        except OSError as error:
+            self.error = error
+            return None
 
 
 def write(path: Path, data: bytes, beside: Path | None = None) -> None:
@@ -34,14 +77,21 @@ def write(path: Path, data: bytes, beside: Path | None = None) -> None:
 
 
 @contextmanager
-def writing(path: Path, beside: Path | None = None) -> Iterator[BinaryIO]:
+def writing(path: Path, beside: Path | None = None) -> Iterator[Lasting]:
     """A new file, readable too, that takes the place of `path` at the end, as `write` does."""
     # A name of its own: whoever else writes the same file, a worker given up for dead say, writes another.
     new = (beside or path.parent) / f"{path.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         with open(new, "x+b") as file:
-            yield file
-            file.flush()
+            lasting = Lasting(file)
+            try:
+                yield lasting
+            except Exception as error:
+                # Whatever HDF5 makes of a file that cannot be written.
+                raise (lasting.error or error) from None
+            lasting.flush()
+            if lasting.error is not None:
+                raise lasting.error
             file.seek(0)
             digest = hashlib.sha256()
             while piece := file.read(_PIECE):

@@ -100,7 +100,8 @@ class Claim:
         if not self._locks:
             return
         if clear:
-            self.remove(None)
+            with suppress(OSError):  # leftovers are removed by whoever comes next
+                self.remove(None)
         while self._locks:
             self._locks.pop().release()
         atomic.remove_folder(parts_folder(self.path))  # it stays where it holds shards

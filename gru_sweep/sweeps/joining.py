@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
 
-from gru_sweep.sweeps import refined_schema, schema
+from gru_sweep.sweeps import atomic, refined_schema, schema
 from gru_sweep.sweeps.grid import Block
 from gru_sweep.sweeps.layout import Layout
 from gru_sweep.sweeps.pieces import create_column, put, require_room
@@ -23,7 +23,7 @@ from gru_sweep.sweeps.tree import Leaves
 
 
 def join(
-    target: BinaryIO,
+    target: atomic.Lasting,
     parts: Sequence[tuple[Path, Block]],
     points: Points,
     layout: Layout,

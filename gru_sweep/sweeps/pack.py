@@ -9,20 +9,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import h5py
 import numpy as np
 
 from gru_sweep.records import Column
-from gru_sweep.sweeps import schema
+from gru_sweep.sweeps import atomic, schema
 from gru_sweep.sweeps.layout import Layout
 from gru_sweep.sweeps.pieces import copy_chunks, create_column, require_room
 from gru_sweep.sweeps.schema import Labeller
 
 
 def pack(
-    target: BinaryIO,
+    target: atomic.Lasting,
     shards: list[Path],
     layout: Layout,
     labeller: Labeller | None,

@@ -13,7 +13,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,8 @@ class RefinedStore(Claim):
         """Let go. What was committed stays; a new sweep that committed nothing leaves nothing."""
         empty = not self.finished and self._new and not self.safe
         if empty:
-            atomic.remove(self.path)
+            with suppress(OSError):  # as in `Store`
+                atomic.remove(self.path)
         self.release(clear=self.finished or empty)
 
     def _start(self, attributes: Mapping[str, Any], wanted: dict[str, Any]) -> None:

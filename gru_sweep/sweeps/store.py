@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ class Store(Claim):
         """Let go. What was committed stays; a new sweep that committed nothing leaves nothing."""
         empty = self._new and not self.done and self.share is None
         if empty:
-            atomic.remove(self.path)
+            with suppress(OSError):  # a disk that can only be read now: what stopped the sweep says so
+                atomic.remove(self.path)
         self.release(clear=(self.finished and self.share is None) or empty)
 
     def _own(self, *shards: Block) -> Iterator[Block]:

@@ -238,16 +238,25 @@ def visible_gpus() -> list[str]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """distributed's loggers say nothing but errors."""
-    chatty = ("distributed", "distributed.client")
+    """distributed's loggers say nothing but errors, and nothing of a lost connection: that is ours to say."""
+    chatty = {"distributed": logging.ERROR, "distributed.client": logging.CRITICAL}
     before = {name: logging.getLogger(name).level for name in chatty}
-    for name in chatty:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name, level in chatty.items():
+        logging.getLogger(name).setLevel(level)
+    loops = logging.getLogger("asyncio")
+    loops.addFilter(_no_worker_exit)
     try:
         yield
     finally:
+        loops.removeFilter(_no_worker_exit)
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)
+
+
+def _no_worker_exit(record: logging.LogRecord) -> bool:
+    """Whether a record of asyncio is of anything but a client's task that ended with its last worker."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != "AllExit"
 
 
 @contextmanager
