@@ -76,7 +76,7 @@ def plan_of(path: str | os.PathLike[str], *, damaged: bool = False) -> Plan:
 
 def made_by(plan: Plan, evaluate: Evaluate) -> dict[str, Any]:
     """What the file of a plan says it was made by."""
-    fingerprint = _fingerprint(plan, evaluate)
+    fingerprint = plan.fingerprint(evaluate.settings)
     if plan.refine is not None:
         fingerprint |= {"sample_seed": plan.seed, "refine": plan.refine}
     return provenance.made_by(fingerprint, Layout(plan.grid, evaluate.columns, 1))
@@ -123,10 +123,6 @@ def _finished(path: Path) -> bool:
         return bool(file.attrs["complete"]) and (refined or not parts_folder(path).exists())
 
 
-def _fingerprint(plan: Plan, evaluate: Evaluate) -> dict[str, Any]:
-    return {**plan.fingerprint(), "numerics": evaluate.settings}
-
-
 def _store(plan: Plan, evaluate: Evaluate) -> Store:
     assert plan.chunk is not None  # of a plan that comes from a file
     try:
@@ -135,7 +131,7 @@ def _store(plan: Plan, evaluate: Evaluate) -> Store:
             plan.grid,
             evaluate.columns,
             chunk=plan.chunk,
-            fingerprint=_fingerprint(plan, evaluate),
+            fingerprint=plan.fingerprint(evaluate.settings),
             attributes={},
             labeller=plan.measure.labeller,
             resume=True,

@@ -80,8 +80,11 @@ class Plan:
         full = self.family.complete({**self.fixed, **marks})
         return {name: value for name, value in full.items() if name not in self.grid.names}
 
-    def fingerprint(self) -> dict[str, Any]:
-        """What two runs must share, besides the grid, for one to continue the other."""
+    def fingerprint(self, numerics: Mapping[str, Any]) -> dict[str, Any]:
+        """What two runs must share, besides the grid, for one to continue the other.
+
+        `numerics` are the measure's tolerances and round lengths, by name.
+        """
         return {
             "gru_sweep_version": __version__,
             "family": self.family.name,
@@ -90,6 +93,7 @@ class Plan:
             "precision": self.precision,
             "seed": self.seed,
             **self.family.origin(),
+            "numerics": dict(numerics),
         }
 
 
@@ -262,7 +266,7 @@ def execute(plan: Plan, progress: Progress | None = None, stop: Any = None) -> O
             chunk = store.stored_chunk(plan.out)
         chunk = chunk or crew.chunk
         options: dict[str, Any] = {
-            "fingerprint": {**plan.fingerprint(), "numerics": crew.settings},
+            "fingerprint": plan.fingerprint(crew.settings),
             "attributes": _provenance(plan, crew),
             "chunk": chunk,
             "labeller": plan.measure.labeller,

@@ -77,6 +77,36 @@ def quick(tmp_path_factory):
         yield run
 
 
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "map.h5"
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """At most five shards, so that each has several blocks."""
+    from gru_sweep.sweeps import layout
+
+    monkeypatch.setattr(layout, "MAX_SHARDS", 5)
+
+
+@pytest.fixture
+def gru_sweep(monkeypatch, capsys, tmp_path):
+    """Runs the command line in an empty folder: status, standard output, standard error."""
+    from gru_sweep import cli, studies
+    from stand_in import StuartLandau
+
+    monkeypatch.setattr(studies, "evaluator", StuartLandau)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gru-sweep", *map(str, arguments)])
+        status = cli.main()
+        return status, *capsys.readouterr()
+
+    return call
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _programs_of_one_file() -> Iterator[None]:
     """Compiled programs are let go after each file, or a worker grows by gigabytes; the disk has them."""

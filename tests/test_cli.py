@@ -26,24 +26,9 @@ from gru_sweep import caching, cli, plotting, progress, studies
 from gru_sweep.analysis import portrait
 from gru_sweep.sweeps import compiling, store
 from gru_sweep.sweeps.lanes import Chain
-from stand_in import StuartLandau
 
 ROOT = Path(__file__).resolve().parent.parent
 GRID = ["--axis", "alpha=-1:1:9", "--axis", "beta=1:3:5"]
-
-
-@pytest.fixture
-def gru_sweep(monkeypatch, capsys, tmp_path):
-    """Runs the command line in an empty folder: status, standard output, standard error."""
-    monkeypatch.setattr(studies, "evaluator", StuartLandau)
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gru-sweep", *map(str, arguments)])
-        status = cli.main()
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def test_run_writes_the_file_and_the_picture(gru_sweep, tmp_path):

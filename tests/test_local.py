@@ -15,11 +15,6 @@ from test_store import assert_same, evaluate, grid
 from test_sweep import PATIENCE, Many, Waiting, first, run
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "map.h5"
-
-
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     path = tmp_path_factory.mktemp("plain") / "map.h5"

@@ -2,34 +2,18 @@
 
 import json
 import re
-import sys
 
 import h5py
 import numpy as np
 import pytest
 
 import gru_sweep as gs
-from gru_sweep import cli, remaking, studies
+from gru_sweep import remaking
 from gru_sweep.records import InputError
 from gru_sweep.sweeps import lock, reading
 from gru_sweep.sweeps.lanes import Chain
-from stand_in import StuartLandau
 
 GRID = ("--axis", "alpha=-1:1:9", "--axis", "beta=1:3:5", "--chunk", "5", "--out", "x.h5")
-
-
-@pytest.fixture
-def gru_sweep(monkeypatch, capsys, tmp_path):
-    """Runs the command line in an empty folder: status, standard output, standard error."""
-    monkeypatch.setattr(studies, "evaluator", StuartLandau)
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gru-sweep", *map(str, arguments)])
-        status = cli.main()
-        return status, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

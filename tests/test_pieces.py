@@ -28,18 +28,6 @@ from test_store import (
     written,
 )
 
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "map.h5"
-
-
-@pytest.fixture
-def few(monkeypatch):
-    """At most five shards, so that each has several blocks."""
-    monkeypatch.setattr(layout, "MAX_SHARDS", 5)
-
-
 # ---------------------------------------------------------------- pieces and shards
 
 

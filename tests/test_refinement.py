@@ -114,11 +114,6 @@ def plain(tmp_path_factory):
     return run(path), path
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "map.h5"
-
-
 # ---------------------------------------------------------------- what readers find
 
 

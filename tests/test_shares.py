@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gru_sweep.records import InputError
-from gru_sweep.sweeps import layout, lock, reading
+from gru_sweep.sweeps import lock, reading
 from gru_sweep.sweeps import store as store_module
 from gru_sweep.sweeps.store import Share, describe
 from test_store import (
@@ -24,18 +24,6 @@ from test_store import (
     parts_of,
     written,
 )
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "map.h5"
-
-
-@pytest.fixture
-def few(monkeypatch):
-    """At most five shards, so that each has several blocks."""
-    monkeypatch.setattr(layout, "MAX_SHARDS", 5)
-
 
 # ---------------------------------------------------------------- locks
 

@@ -146,11 +146,6 @@ def folder_state(folder):
     return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "map.h5"
-
-
 # ---------------------------------------------------------------- what readers find
 
 

@@ -86,7 +86,7 @@ def test_axes_take_their_names_and_units_from_the_family():
 def test_the_fingerprint_tells_apart_what_gives_other_values():
     def fingerprint(**changes):
         given = {"axes": [axis("alpha")], "out": "x.h5", **changes}
-        return studies.plan("hopf", **given).fingerprint()
+        return studies.plan("hopf", **given).fingerprint({})
 
     base = fingerprint()
     assert json.loads(json.dumps(base)) == base
@@ -280,7 +280,7 @@ def test_weights_keep_their_digits_whatever_the_global_switch(gru, precision, sw
     with jax.enable_x64(switch):
         plan = studies.plan("weights", weights=gru, axes=[axis("b_h[0]")], precision=precision, out="x.h5")
     assert plan.settings()["U_h[0,0]"] == 0.1
-    assert plan.fingerprint()["weights"]["U_h"] == [[0.1, 0], [0, 0]]
+    assert plan.fingerprint({})["weights"]["U_h"] == [[0.1, 0], [0, 0]]
 
 
 def test_other_weights_do_not_continue_a_file(gru, tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """A function over a grid into a file: the whole way, stopped, killed, and out of room."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -91,11 +90,6 @@ class Waiting(Recorder):
         super().advance(n)
         if self.advanced() >= self.points:
             self.reached.set()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "map.h5"
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +381,6 @@ def test_killed_process_resumes_to_the_same_file(path, plain):
     assert not reading.parts_folder(path).exists()
 
 
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit on file sizes here")
 @pytest.mark.parametrize("short", [100, 10_000])
 def test_finished_file_that_does_not_fit_leaves_index_and_shards(path, plain, short):
     """Real write errors from the operating system while HDF5 writes: shards are smaller than the limit."""

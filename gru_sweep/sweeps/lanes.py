@@ -184,15 +184,15 @@ class Chain:
         self.compile_seconds = 0.0
         self._compiled_from = compiling.count()
         compiling.listen()
-        self._prepare = jax.vmap(lambda values: prepare(**values), in_axes=-1, out_axes=-1)
-        self._record = jax.vmap(record, in_axes=-1, out_axes=0)
+        self.prepare = jax.vmap(lambda values: prepare(**values), in_axes=-1, out_axes=-1)
+        self.record = jax.vmap(record, in_axes=-1, out_axes=0)
         self._x64 = jax.config.read("jax_enable_x64")
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, "lanes")
-        self._programs = self._outline(size)
+        self._programs = _Programs(self, size)
         room = devices.memory(self.device) * devices.SHARE / threads
         while self._programs.bytes > room and self._programs.size > 1:
-            self._programs = self._outline(self._programs.size // 2)
+            self._programs = _Programs(self, self._programs.size // 2)
         if self.size < size:
             logger.info("batches of %d points, as the memory of %s allows", self.size, self.device)
         self.columns: tuple[Column, ...] = self._programs.columns
@@ -259,13 +259,8 @@ class Chain:
         with self._guard:
             if programs is self._programs:
                 size = programs.size // 2
-                self._programs = self._outline(size)
+                self._programs = _Programs(self, size)
                 logger.warning("out of memory on %s: batches of %d points from now on", self.device, size)
-
-    def _outline(self, size: int) -> _Programs:
-        return _Programs(
-            self._prepare, self.solvers, self.links, self._record, self.names, self.dtype, size, self.device
-        )
 
     def _with_precision(self, work: Callable[[], Any]) -> Any:
         """Threads have a precision of their own: give them that of the one that made this chain."""
@@ -276,30 +271,20 @@ class Chain:
 class _Programs:
     """A chain's programs for batches of one size on one device."""
 
-    def __init__(
-        self,
-        prepare: Callable,
-        solvers: Sequence[Solver],
-        links: Sequence[Callable],
-        record: Callable,
-        names: tuple[str, ...],
-        dtype: np.dtype,
-        size: int,
-        device: jax.Device,
-    ):
-        self.names, self.dtype, self.size, self.device, self.links = names, dtype, size, device, links
-        self._prepare, self._record = prepare, record
-        self._pools = [Pool(solver, size, device) for solver in solvers]
-        point = {name: jax.ShapeDtypeStruct((size,), dtype) for name in names}
-        problems = jax.eval_shape(prepare, point)
+    def __init__(self, chain: Chain, size: int):
+        self.names, self.dtype, self.size, self.device = chain.names, chain.dtype, size, chain.device
+        self.links, self._prepare, self._record = chain.links, chain.prepare, chain.record
+        self._pools = [Pool(solver, size, self.device) for solver in chain.solvers]
+        point = {name: jax.ShapeDtypeStruct((size,), self.dtype) for name in self.names}
+        problems = jax.eval_shape(self._prepare, point)
         self.jobs = [self._job("_prepare", point)]
-        for pool, link in zip(self._pools, [*links, None], strict=True):
+        for pool, link in zip(self._pools, [*self.links, None], strict=True):
             records, jobs = pool.outline(problems)
             self.jobs += jobs
             if link is not None:
                 problems = jax.eval_shape(link, problems, records)
         self.jobs.append(self._job("_record", problems, records))
-        one = jax.eval_shape(record, problems, records)
+        one = jax.eval_shape(self._record, problems, records)
         self.columns: tuple[Column, ...] = columns(
             jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), one)
         )
