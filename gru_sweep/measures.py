@@ -169,7 +169,12 @@ class Evaluator:
         return max(CHUNK.get(self.device.platform, 0), self._chain.size)
 
     def at_once(self, points: int) -> int:
-        """How many blocks of so many points keep the device busy: one more than it works on."""
+        """How many blocks of so many points keep the device busy: one more than it works on.
+
+        A single core has nothing to gain from a second block: the two would take turns in its caches.
+        """
+        if self.device.platform == "cpu" and self._chain.threads == 1:
+            return 1
         batches = -(-points // self._chain.size)
         return -(-self._chain.threads // batches) + 1
 

@@ -1,5 +1,6 @@
 """What lies on the disk while a sweep is written: pieces, shards, seals; and what damage does to them."""
 
+import io
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from gru_sweep.records import InputError
+from gru_sweep.records import Column, InputError
 from gru_sweep.sweeps import atomic, layout, pieces, reading
 from gru_sweep.sweeps.store import describe
 from test_store import (
@@ -306,3 +307,20 @@ def test_torn_write_is_never_seen(tmp_path, monkeypatch):
     assert target.read_bytes()[: -atomic.SEAL_BYTES] == b"new"
     assert atomic.sound(target)
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 5])
+def test_slots_that_are_nothing_but_fill_are_not_written(width):
+    """Also where the last slots are fewer than share a chunk, and where the block ends inside its tile."""
+    slotted = Column("a", ("slot",), (5,), np.dtype(np.float64), "a", "1")
+    plain = Column("b", (), (), np.dtype(np.int16), "b", "1")
+    form = layout.Form((slotted, plain), ((4, 3, width), (4, 3)))
+    values = np.full((6, 5), np.nan)
+    values[2, 1], values[:, 4] = 1.5, np.arange(6)
+    counts = np.full(6, plain.fill, np.int16)
+    with h5py.File(io.BytesIO(pieces.image(form, (2, 3), {"a": values, "b": counts}, 0.5))) as file:
+        used = {1 // width, 4 // width}
+        assert file["a"].id.get_num_chunks() == len(used)
+        assert file["b"].id.get_num_chunks() == 0
+        np.testing.assert_array_equal(file["a"][...], values.reshape(2, 3, 5))
+        np.testing.assert_array_equal(file["b"][...], counts.reshape(2, 3))

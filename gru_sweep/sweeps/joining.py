@@ -55,8 +55,9 @@ def join(
         )
         refined_schema.write_points(file, points, schema.described(layout, labeller))
         refined_schema.write_leaves(file, points, leaves)
+        targets = [file[column.name] for column in layout.columns]
         for block in layout.blocks:
-            put(file, layout.form, block.slices, block.shape, _gathered(rounds, layout, block))
+            put(targets, layout.form, block.start, block.shape, _gathered(rounds, layout, block))
         if labeller is not None:
             file[labeller.name][...] = label
 

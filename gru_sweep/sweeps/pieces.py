@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -17,9 +18,12 @@ import numpy as np
 
 from gru_sweep.records import Column
 from gru_sweep.sweeps import atomic
+from gru_sweep.sweeps.filters import FILTERS, encode
 from gru_sweep.sweeps.grid import Block
 from gru_sweep.sweeps.layout import Form, Layout
-from gru_sweep.sweeps.schema import FILTERS
+
+ROWS = 1024
+"""Points looked at in one go: what is made of them stays in the caches."""
 
 
 def image(form: Form, shape: tuple[int, ...], values: Mapping[str, np.ndarray], seconds: float) -> bytes:
@@ -31,9 +35,11 @@ def image(form: Form, shape: tuple[int, ...], values: Mapping[str, np.ndarray], 
     # HDF5 tells files in memory apart by their names, and threads may write theirs at the same time.
     with h5py.File(f"piece-{uuid.uuid4()}", "w", driver="core", backing_store=False) as file:
         file.attrs["seconds"] = seconds
-        for column, chunks in zip(form.columns, form.chunks, strict=True):
+        columns = [
             create_column(file, chunks, column, shape)
-        put(file, form, tuple(slice(n) for n in shape), shape, checked)
+            for column, chunks in zip(form.columns, form.chunks, strict=True)
+        ]
+        put(columns, form, (0,) * len(shape), shape, checked)
         file.flush()
         return file.id.get_file_image()
 
@@ -56,30 +62,28 @@ def create_column(
 
 
 def put(
-    file: h5py.File,
+    targets: Sequence[h5py.Dataset],
     form: Form,
-    here: tuple[slice, ...],
+    corner: tuple[int, ...],
     shape: tuple[int, ...],
     values: Mapping[str, np.ndarray],
 ) -> None:
-    """Write the columns of a block of `shape`, each (points, *column.shape), to `here`.
+    """Write a block of `shape` that begins at `corner`, each column (points, *column.shape) to its target.
 
     What is nothing but fill is not written, slots a few at a time.
     """
-    for column, chunks in zip(form.columns, form.chunks, strict=True):
-        array = values[column.name].reshape(shape + column.shape)
-        filled = np.isnan(array) if column.dtype.kind == "f" else array == column.fill
-        if "slot" not in column.dims:
-            if not filled.all():
-                file[column.name][here] = array
-            continue
-        place = len(shape) + column.dims.index("slot")
-        width = chunks[place]
-        used = ~filled.all(axis=tuple(a for a in range(array.ndim) if a != place))
-        for first in range(0, used.size, width):
-            if used[first : first + width].any():
-                some = (slice(None),) * (place - len(shape)) + (slice(first, first + width),)
-                file[column.name][here + some] = array[(slice(None),) * len(shape) + some]
+    for target, column, chunks in zip(targets, form.columns, form.chunks, strict=True):
+        array = values[column.name].reshape(-1, *column.shape)
+        filled = _filled(array, column)
+        for group in product(*map(_groups, column.shape, chunks[len(shape) :])):
+            if not filled[group].all():
+                part = array[(slice(None), *group)]
+                part = part.reshape(shape + part.shape[1:])
+                if part.shape != chunks:
+                    whole = np.full(chunks, column.fill, column.dtype)
+                    whole[tuple(slice(n) for n in part.shape)] = part
+                    part = whole
+                target.id.write_direct_chunk(corner + tuple(g.start for g in group), encode(part))
 
 
 def merge(target: Path, layout: Layout, shard: Block, pieces: Iterable[tuple[Path, Block]]) -> None:
@@ -117,6 +121,23 @@ def require_room(target: Path, sources: Iterable[Path]) -> None:
         raise OSError(f"no room for {target.name}: {needed} bytes needed, {free} free")
 
 
+def _filled(array: np.ndarray, column: Column) -> np.ndarray:
+    """Which entries of `column.shape` are fill at all points."""
+    rows = array.reshape(len(array), -1)
+    filled = np.ones(rows.shape[1], bool)
+    for first in range(0, len(rows), ROWS):
+        some = rows[first : first + ROWS]
+        filled &= (np.isnan(some) if column.dtype.kind == "f" else some == column.fill).all(axis=0)
+        if not filled.any():
+            break
+    return filled.reshape(column.shape)
+
+
+def _groups(size: int, width: int) -> list[slice]:
+    """The ranges of an axis that share an HDF5 chunk."""
+    return [slice(first, first + width) for first in range(0, size, width)]
+
+
 def _checked(returned: Mapping[str, np.ndarray], column: Column, shape: tuple[int, ...]) -> np.ndarray:
     """The column as the file wants it."""
     if column.name not in returned:
@@ -127,6 +148,6 @@ def _checked(returned: Mapping[str, np.ndarray], column: Column, shape: tuple[in
     if not np.can_cast(value.dtype, column.dtype, "same_kind"):
         raise ValueError(f"{column.name}: expected {column.dtype}, got {value.dtype}")
     cast = value.astype(column.dtype, copy=False)
-    if column.dtype.kind == "i" and not np.array_equal(cast, value):
+    if cast is not value and column.dtype.kind == "i" and not np.array_equal(cast, value):
         raise ValueError(f"{column.name}: values beyond {column.dtype}")
     return cast

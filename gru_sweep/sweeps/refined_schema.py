@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
+from gru_sweep.sweeps.filters import FILTERS
 from gru_sweep.sweeps.grid import Axis
 from gru_sweep.sweeps.points import FineGrid, Points
-from gru_sweep.sweeps.schema import FILTERS, attach, list_flags, scale
+from gru_sweep.sweeps.schema import attach, list_flags, scale
 from gru_sweep.sweeps.tree import Leaves, State
 
 

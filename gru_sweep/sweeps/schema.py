@@ -14,12 +14,12 @@ import h5py
 import numpy as np
 
 from gru_sweep.records import Column
+from gru_sweep.sweeps.filters import FILTERS
 from gru_sweep.sweeps.layout import Layout
 
 FORMAT = "gru_sweep 1"
 """The attribute `file_format` of every file of ours."""
 
-FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 MAX_LISTED_CLASSES = 1000
 MAX_ATTRIBUTE_BYTES = 32_768
 
