@@ -152,8 +152,36 @@ def test_a_member_of_a_file_of_several(write, ending, tmp_path):
     np.testing.assert_array_equal(load(path, "large").U_h, 2 * np.eye(2))
     assert load(path, "small").b_r is None
     assert refused(path, "small", "did you mean 'large'", member="lagre").argument == "member"
-    refused(path, "--weights")
+    assert refused(path, "one of", "small", "large", "nothing").argument == "member"
     refused(write(ending, CELL, "after"), "None", member="large")
+
+
+def test_the_parts_of_a_members_name_may_come_in_any_order(write, ending, tmp_path):
+    path = tmp_path / f"many{ending}"
+    cells = {f"dim=2,seed={i}": {"U_h": i * np.eye(2)} for i in range(30)}
+    if ending == ".json":
+        path.write_text(json.dumps({n: {k: v.tolist() for k, v in c.items()} for n, c in cells.items()}))
+    else:
+        flat = {f"{name}/{key}": value for name, cell in cells.items() for key, value in cell.items()}
+        WRITERS[ending](path, flat)
+    np.testing.assert_array_equal(load(path, "seed=3, dim=2").U_h, 3 * np.eye(2))
+    error = refused(path, "18 more", "seed=30", member="dim=2,seed=30")
+    assert len(str(error)) < 400
+
+
+def test_the_company_of_a_cell_is_passed_over(tmp_path):
+    """A file of trained networks: axes with names, a readout and snapshots beside each cell."""
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        file["loss"] = np.zeros(3)
+        cell = file.create_group("dim=2,seed=0")
+        cell["U_h"] = 2 * np.eye(2)
+        cell["unit"] = np.arange(2)
+        cell["unit"].make_scale()
+        cell.create_group("readout")["C"] = np.eye(2)
+    np.testing.assert_array_equal(load(tmp_path / "many.h5", "dim=2,seed=0").U_h, 2 * np.eye(2))
+    with h5py.File(tmp_path / "many.h5", "a") as file:
+        file["dim=2,seed=0/strange"] = np.zeros(3)
+    refused(tmp_path / "many.h5", "strange", member="dim=2,seed=0")
 
 
 BAD_PARTS = {

@@ -64,5 +64,8 @@ Set = Annotated[list[str] | None, Parameter(name="--set", help="NAME=VALUE, a co
 Weights = Annotated[
     Path | None, Parameter(help="A cell: .json, .npz, .h5 or .safetensors with U_h, U_z, U_r, b_z, b_r, b_h.")
 ]
+Member = Annotated[
+    str | None, Parameter(help="Which cell, in a file of several: dim=2,seed=0 of those that `train` wrote.")
+]
 Precision = Annotated[str, Parameter(help="float64 or float32.")]
 Seed = Annotated[int, Parameter(converter=whole, help="Seed of random families.")]

@@ -10,9 +10,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .application import Config, Quiet, Seed, Set, Weights, app
+from .application import Config, Member, Quiet, Seed, Set, Weights, app
 from .compiling import prepare_compiling
-from .reading import line_of, settings_of
+from .reading import cell_in, line_of, settings_of
 
 
 class _Steps:
@@ -50,6 +50,7 @@ def locate(
     along: Annotated[str | None, Parameter(help="NAME=START:STOP, the line.")] = None,
     settings: Set = None,
     weights: Weights = None,
+    member: Member = None,
     seed: Seed = 0,
     plot: Annotated[Path | None, Parameter(help="Also draw the diagram: .png, .pdf or .svg.")] = None,
     as_json: Annotated[
@@ -83,7 +84,7 @@ def locate(
             name,
             line,
             settings_of(settings or []),
-            weights=weights,
+            weights=cell_in(weights, member),
             seed=seed,
             progress=progress,
         )
@@ -101,6 +102,7 @@ def curves(
     plane: Annotated[list[str] | None, Parameter(help="NAME=START:STOP, once for each of two axes.")] = None,
     settings: Set = None,
     weights: Weights = None,
+    member: Member = None,
     seed: Seed = 0,
     out: Annotated[Path | None, Parameter(help="The HDF5 file to write.")] = None,
     overwrite: Annotated[bool, Parameter(help="Replace an existing file.")] = False,
@@ -143,7 +145,7 @@ def curves(
             [line_of(text, "--plane") for text in plane or []],
             settings_of(settings or []),
             shlex.join(["gru-sweep", *sys.argv[1:]]),
-            weights=weights,
+            weights=cell_in(weights, member),
             seed=seed,
             out=out,
             overwrite=overwrite,

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .application import Config, Precision, Quiet, Seed, Set, Weights, app
+from .application import Config, Member, Precision, Quiet, Seed, Set, Weights, app
 from .compiling import prepare_compiling
-from .reading import settings_of
+from .reading import cell_in, settings_of
 
 
 @app.command(help_epilogue="Example: gru-sweep portrait --weights gru.json --json --out portrait.png")
@@ -20,6 +20,7 @@ def portrait(
     *,
     settings: Set = None,
     weights: Weights = None,
+    member: Member = None,
     out: Annotated[Path | None, Parameter(help="Also draw it: .png, .pdf or .svg.")] = None,
     precision: Precision = "float64",
     seed: Seed = 0,
@@ -49,7 +50,8 @@ def portrait(
 
         plotting.check(out, argument="--out")
     with jax.enable_x64(precision == "float64"):
-        cell = studies.cell(family or "weights", settings_of(settings or []), weights=weights, seed=seed)
+        given = cell_in(weights, member)
+        cell = studies.cell(family or "weights", settings_of(settings or []), weights=given, seed=seed)
         if out is not None and cell.dimension != 2:
             raise InputError("--out", "a cell of 2 units to draw", f"one of {cell.dimension}")
         prepare_compiling()

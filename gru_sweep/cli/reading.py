@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..sweeps.grid import Axis
+    from ..systems.cells import GRU
 
 
 def axes_of(texts: list[str]) -> list[Axis]:
@@ -30,6 +33,22 @@ def settings_of(texts: list[str]) -> dict[str, float]:
             raise InputError("--set", "each coordinate once", f"{name} twice")
         settings[name] = number
     return settings
+
+
+def cell_in(weights: Path | None, member: str | None) -> Path | GRU | None:
+    """What --weights and --member name: a file of one cell, or the cell."""
+    from ..records import InputError
+
+    if member is None:
+        return weights
+    if weights is None:
+        raise InputError("--member", "--weights FILE with it", member)
+    import jax
+
+    from ..systems.weights import load
+
+    with jax.enable_x64(True):
+        return load(weights, member)
 
 
 def line_of(text: str, flag: str) -> tuple[str, tuple[float, float]]:

@@ -11,10 +11,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .application import Config, Precision, Quiet, Seed, Set, Weights, app, whole
+from .application import Config, Member, Precision, Quiet, Seed, Set, Weights, app, whole
 from .compiling import prepare_compiling
 from .logs import spoken
-from .reading import axes_of, settings_of
+from .reading import axes_of, cell_in, settings_of
 from .stopping import Stop
 
 
@@ -31,6 +31,7 @@ def run(
     ] = None,
     settings: Set = None,
     weights: Weights = None,
+    member: Member = None,
     out: Annotated[Path | None, Parameter(help="The HDF5 file to write.")] = None,
     measure: Annotated[str, Parameter(help="What is asked of every point.")] = "oscillation",
     resume: Annotated[
@@ -103,7 +104,7 @@ def run(
         precision=precision,
         chunk=chunk,
         seed=seed,
-        weights=weights,
+        weights=cell_in(weights, member),
         refine=refine,
         out=out,
         resume=resume,

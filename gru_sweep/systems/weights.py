@@ -37,6 +37,9 @@ KEYS = (*PARTS, "reset")
 MAX_BYTES = 2**28
 """The most that is read of a file, unpacked: 256 MiB."""
 
+MAX_LISTED = 12
+"""Of a file's cells, so many are named to whoever asks for another one."""
+
 _WHO = "--weights"
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 _DAMAGE = (
@@ -123,9 +126,10 @@ def _limit(size: int, file: Path) -> None:
 
 def _json(file: Path, member: str | None) -> Mapping[str, Any]:
     found = json.loads(file.read_bytes(), object_pairs_hook=_once(file))
-    if isinstance(found, dict) and member is not None:
+    if isinstance(found, dict):
         cells = [key for key, value in found.items() if isinstance(value, dict)]
-        found = found[_known(member, cells)]
+        chosen = _chosen(member, cells, "U_h" in found)
+        found = found if chosen is None else found[chosen]
     if not isinstance(found, dict):
         raise InputError(_WHO, f"one JSON object in {file}", _kind(found))
     return found
@@ -153,13 +157,16 @@ def _npz(file: Path, member: str | None) -> Mapping[str, Any]:
 
 def _h5(file: Path, member: str | None) -> Mapping[str, Any]:
     with h5py.File(file, "r") as root:
-        group = root
-        if member is not None:
-            group = root[_known(member, _groups(root))]
+        chosen = _chosen(member, _groups(root), "U_h" in root)
+        group = root if chosen is None else root[chosen]
         found: dict[str, Any] = {}
         for key, node in group.items():
             if key in KEYS and not isinstance(node, h5py.Dataset):
                 raise InputError(_WHO, f"{key} in {file} to be a dataset", "a group")
+            if key not in KEYS and (
+                isinstance(node, h5py.Group) or node.attrs.get("CLASS") == b"DIMENSION_SCALE"
+            ):
+                continue  # a cell may have company, and its axes names
             if key in KEYS:
                 _limit(node.size * node.dtype.itemsize if node.shape is not None else 0, file)
             found[key] = node[()] if key in KEYS and node.shape is not None else np.empty(0)
@@ -196,25 +203,50 @@ _READERS: dict[str, Callable[[Path, str | None], Mapping[str, Any]]] = {
 
 
 def _groups(root: h5py.Group) -> list[str]:
+    """The groups that hold a cell."""
     names: list[str] = []
-    root.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Group) else None)
+
+    def visit(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Group) and "U_h" in node:
+            names.append(name)
+
+    root.visititems(visit)
     return names
 
 
 def _inside(names: Iterable[str], member: str | None) -> dict[str, str]:
     """Key -> full name, of the names that begin with `member` and a separator."""
-    if member is None:
-        return {name: name for name in names}
     cut = {name: max(name.rfind("/"), name.rfind(".")) for name in names}
-    _known(member, sorted({name[:at] for name, at in cut.items() if at > 0}))
-    return {name[at + 1 :]: name for name, at in cut.items() if name[: max(at, 0)] == member}
+    chosen = _chosen(member, sorted({name[:at] for name, at in cut.items() if at > 0}), "U_h" in cut)
+    if chosen is None:
+        return {name: name for name in cut}
+    return {name[at + 1 :]: name for name, at in cut.items() if name[: max(at, 0)] == chosen}
 
 
-def _known(member: str, cells: list[str]) -> str:
-    if member not in cells:
-        expected = nearest(member, cells) if cells else "None, for a file of one cell"
-        raise InputError("member", expected, member)
-    return member
+def _chosen(member: str | None, cells: list[str], alone: bool) -> str | None:
+    """The name of the `member` among `cells`; None for the cell that is `alone`, or where there is none.
+
+    `seed=0,dim=2` is `dim=2,seed=0`: the parts of such a name have names of their own.
+    """
+    if member is None:
+        if cells and not alone:
+            raise _unknown("nothing", cells)
+        return None
+    for name in cells:
+        if member == name or ("=" in member and sorted(_words(member)) == sorted(_words(name))):
+            return name
+    raise _unknown(member, cells)
+
+
+def _unknown(member: str, cells: list[str]) -> InputError:
+    if not cells:
+        return InputError("member", "None, for a file of one cell", member)
+    more = f" or {len(cells) - MAX_LISTED} more" if len(cells) > MAX_LISTED else ""
+    return InputError("member", nearest(member, cells[:MAX_LISTED]) + more, member)
+
+
+def _words(member: str) -> list[str]:
+    return ["".join(word.split()) for word in member.split(",")]
 
 
 def _once(file: Path) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
