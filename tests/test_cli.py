@@ -318,7 +318,11 @@ import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from stand_in import StuartLandau
 from gru_sweep import cli, studies
-studies.evaluator = lambda *given: StuartLandau(*given, pause={pause})
+class Marked(StuartLandau):
+    def __call__(self, coordinates):
+        open("begun", "w").close()
+        return super().__call__(coordinates)
+studies.evaluator = lambda *given: Marked(*given, pause={pause})
 sys.exit(cli.main())
 """
 
@@ -364,7 +368,7 @@ def test_a_second_signal_stops_at_once(tmp_path):
         [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:
         deadline = time.monotonic() + 60
-        while not (tmp_path / "x.h5").exists():
+        while not (tmp_path / "begun").exists():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.02)
