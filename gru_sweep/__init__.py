@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .analysis.portrait import phase_portrait
     from .analysis.topology import connection_graph
     from .analysis.topology import label as topology_label
+    from .learning.course import train
     from .records import InputError, Kind, Status
     from .remaking import pack
     from .studies import MEASURES, sweep
@@ -38,6 +39,7 @@ _CONTENTS: dict[str, tuple[str, str | None]] = {
     "sweep": ("studies", "sweep"),
     "locate": ("locating", "locate"),
     "curves": ("locating", "curves"),
+    "train": ("learning.course", "train"),
     "open": ("sweeps.store", "open_dataset"),
     "image": ("sweeps.images", "image"),
     "verify": ("verifying.verification", "verify"),
@@ -66,6 +68,7 @@ __all__ = [
     "plot",
     "sweep",
     "topology_label",
+    "train",
     "verify",
 ]
 

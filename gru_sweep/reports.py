@@ -11,6 +11,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from .analysis.bifurcations.line import Located
+    from .learning.course import Outcome as Trained
     from .measures import Measure
     from .studies import Outcome, Plan
     from .systems.families import Family
@@ -42,6 +43,20 @@ def outcome(plan: Plan, result: Outcome) -> str:
             f"{100 * result.wrong_share_bound:.2g} % read wrongly (95 % confidence)"
         )
     rate = f"{result.points_per_second:.0f} points/s, " if result.computed else "nothing was missing, "
+    lines.append(
+        f"{rate}{result.compile_seconds:.1f} s compiling, {result.seconds:.1f} s in all, "
+        f"{result.precision} on {result.device}"
+    )
+    return "\n".join(lines)
+
+
+def trained(result: Trained) -> str:
+    """How many networks were trained, by status, and how well each size does."""
+    lines = [f"{result.file}: {result.points} networks"]
+    lines += [f"  {word:<17}{count:>10}" for word, count in result.counts.items() if count]
+    lines.append("mean square error of a held-out number, median of each size")
+    lines += [f"  {size + ' units':<17}{loss:>10.3g}" for size, loss in result.final_loss.items()]
+    rate = f"{result.epochs_per_second:.0f} epochs/s, " if result.epochs else "nothing was missing, "
     lines.append(
         f"{rate}{result.compile_seconds:.1f} s compiling, {result.seconds:.1f} s in all, "
         f"{result.precision} on {result.device}"

@@ -12,6 +12,7 @@ from . import checking as checking
 from . import files as files
 from . import portraits as portraits
 from . import sweeping as sweeping
+from . import training as training
 from .application import app as app
 from .compiling import use_compilation_cache as use_compilation_cache
 from .entry import main as main

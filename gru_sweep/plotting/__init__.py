@@ -1,10 +1,12 @@
-"""Every picture: maps of a sweep (`heatmap`), bifurcation curves (`curves`), phase portraits (`portrait`)."""
+"""Every picture: maps of a sweep (`heatmap`), bifurcation curves (`curves`), phase portraits
+(`portrait`), learning curves (`learning_curves`)."""
 
 from __future__ import annotations
 
 from .canvas import ENDINGS, check
 from .curves import curves, save_curves
 from .diagrams import diagram, save_diagram
+from .learning import learning_curves, save_learning_curves
 from .maps import MAX_PANELS, heatmap, save
 from .portraits import portrait, save_portrait
 
@@ -15,9 +17,11 @@ __all__ = [
     "curves",
     "diagram",
     "heatmap",
+    "learning_curves",
     "portrait",
     "save",
     "save_curves",
     "save_diagram",
+    "save_learning_curves",
     "save_portrait",
 ]

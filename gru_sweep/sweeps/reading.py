@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 OURS = "a file written by gru-sweep"
+ANY_FORMAT = "gru_sweep "
+"""How the format of every file of ours begins."""
 LOOKED_OVER = 2**28
 """Bytes of a file that is compared with its seal whenever it is opened: up to a third of a second."""
 LOCK = "lock"
@@ -75,8 +77,11 @@ def bytes_of(parts: Iterable[Path]) -> int:
 
 
 @contextmanager
-def opened(path: Path, argument: str, *, looked_over: bool = True) -> Iterator[h5py.File]:
-    """The file for reading; `InputError` on `argument` where it is missing, foreign, truncated or damaged.
+def opened(
+    path: Path, argument: str, form: str | None = FORMAT, *, looked_over: bool = True
+) -> Iterator[h5py.File]:
+    """The file of that format (None: any of ours) for reading; `InputError` on `argument` where it is
+    missing, foreign, truncated or damaged.
 
     Damage of files beyond `LOOKED_OVER`, and of all unless they shall be `looked_over`, is seen where HDF5
     sees it.
@@ -91,8 +96,10 @@ def opened(path: Path, argument: str, *, looked_over: bool = True) -> Iterator[h
         raise InputError(argument, "an undamaged file", got)
     try:
         with h5py.File(path) as file:
-            if file.attrs.get("file_format") != FORMAT:
-                raise InputError(argument, OURS, f"{path}, an HDF5 file without file_format = {FORMAT!r}")
+            there = file.attrs.get("file_format")
+            if there != form if form else not str(there).startswith(ANY_FORMAT):
+                wanted = f"{OURS}, with file_format = {form or ANY_FORMAT + '...'!r}"
+                raise InputError(argument, wanted, f"{path}, with {there!r}")
             yield file
     except InputError:
         raise
@@ -120,7 +127,7 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     import xarray as xr
 
     path = followed(path)
-    with opened(path, "FILE"):
+    with opened(path, "FILE", None):
         pass
     try:
         return xr.open_dataset(path, engine="h5netcdf")

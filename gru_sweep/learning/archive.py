@@ -1,0 +1,121 @@
+"""The file of a training: netCDF-4 by xarray, sealed, replaced whole at every checkpoint.
+
+The root holds what is about all networks, padded to the largest of them; a group `dim=2,seed=0` holds one
+network, its parts as `systems.weights` reads them, its readout and its snapshots; the group `checkpoint`,
+of an unfinished file, what the trainer goes on from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from ..atlas import check
+from ..records import InputError
+from ..sweeps import atomic, lock
+from ..sweeps.provenance import require_equal
+from ..sweeps.reading import LOCK, attributes_of, opened, parts_folder
+
+FORMAT = "gru_sweep training 1"
+"""The attribute `file_format`; a checkpoint of another one is not understood."""
+CHECKPOINT = "checkpoint"
+BETWEEN = ":"
+"""For the strokes in the trainer's names, which would be groups."""
+
+
+class Archive:
+    """The one writer of one file, which holds a lock until it lets go; a context manager.
+
+    `earlier` is the state to go on from (None: begin), `finished` says that nothing is left to do. Raises
+    `InputError`, with nothing written: a file that exists without `resume` or `overwrite`, one that was made
+    otherwise than `made_by` (JSON), one that is damaged or of another version, one that is being written.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], made_by: Mapping[str, Any], *, resume: bool, overwrite: bool
+    ):
+        self.path, self.made_by = Path(path), json.loads(json.dumps(made_by, allow_nan=False))
+        self._folder = parts_folder(self.path)
+        exists = self.path.exists()
+        check(self.path, resume or overwrite)
+        self.earlier: dict[str, np.ndarray] | None = None
+        self.attributes: dict[str, Any] = {}
+        self.finished = False
+        try:
+            atomic.make_folder(self._folder)
+            self._lock = lock.Lock(self._folder / LOCK)
+        except lock.Held as held:
+            raise InputError(
+                "--out", "a file that nobody writes", f"{self.path}, which {held} does"
+            ) from None
+        except OSError as error:
+            raise InputError("--out", "a folder that can be written", f"{self.path} ({error})") from None
+        try:
+            if resume and exists:
+                self._resume()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go; leaves nothing but the file."""
+        self._lock.release()
+        atomic.remove_folder(self._folder)
+
+    def write(self, groups: Mapping[str, xr.Dataset], attributes: Mapping[str, Any], complete: bool) -> None:
+        """Replace the file; `groups` by name, "/" the root. `OSError` leaves what was there."""
+        root = groups["/"].assign_attrs(
+            {"file_format": FORMAT, **attributes, "complete": int(complete)},
+        )
+        root["settings"] = ((), json.dumps(self.made_by), {"long_name": "what was asked for, as JSON"})
+        place = self._folder / "new.h5"
+        try:
+            xr.DataTree.from_dict({**groups, "/": root}).to_netcdf(place, engine="h5netcdf")
+            atomic.write(self.path, place.read_bytes(), self._folder)
+        finally:
+            atomic.remove(place)
+
+    def _resume(self) -> None:
+        with opened(self.path, "--resume", FORMAT) as file:
+            require_equal(json.loads(file["settings"].asstr()[()]), self.made_by)
+            self.attributes = attributes(file)
+            self.finished = bool(self.attributes["complete"])
+            if not self.finished:
+                self.earlier = {
+                    name.replace(BETWEEN, "/"): value[()]
+                    for name, value in file[CHECKPOINT].items()
+                    if value.attrs.get("CLASS") != b"DIMENSION_SCALE"
+                }
+
+
+def attributes(file: h5py.File) -> dict[str, Any]:
+    """The global attributes but for the library's own; netCDF-4 has numbers as arrays of one."""
+    found = attributes_of(file)
+    return {
+        name: value[0] if isinstance(value, list) else value
+        for name, value in found.items()
+        if not name.startswith("_NC")
+    }
+
+
+def checkpoint(state: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """The group of a trainer's state: arrays by name, each with dimensions of its own."""
+    return xr.Dataset(
+        {
+            name: xr.Variable([f"{name}_{i}" for i in range(np.ndim(value))], value)
+            for name, value in ((name.replace("/", BETWEEN), value) for name, value in state.items())
+        }
+    )

@@ -1,0 +1,117 @@
+"""What decides a training: its task, its networks, and how they are trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..records import InputError
+from ..training import tasks
+from ..training.settings import Member, Settings
+from ..training.tasks import Current, Data, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class School:
+    """A task, and networks of all `sizes`, from `seeds` initial conditions, at all learning `rates`.
+
+    `seed` decides the data and, with a network's number, its initial parameters. Refused: what `tasks.draw`
+    refuses, before any work.
+    """
+
+    task: Task
+    sizes: tuple[int, ...]
+    seeds: int
+    rates: tuple[float, ...]
+    settings: Settings
+    seed: int
+    noise: float
+    step: float
+    current: Current
+    series: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            raise InputError("seed", "an integer from 0 to 2^63 - 1", self.seed)
+        self._draw(series=1, held_out=1, points=2)
+        if isinstance(self.series, bool) or not isinstance(self.series, int) or not 1 <= self.series < 2**32:
+            raise InputError("series", "an integer of at least 1", self.series)
+        self.members()
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The dimensions along which networks are laid out."""
+        return ("dim", "seed", "learning_rate") if len(self.rates) > 1 else ("dim", "seed")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape = len(self.sizes), self.seeds, len(self.rates)
+        return shape[: len(self.dims)]
+
+    def members(self) -> list[Member]:
+        """The networks, the last dimension first."""
+        seeds = [network_seed(self.seed, number) for number in range(self.seeds)]
+        return [Member(size, seed, rate) for size in self.sizes for seed in seeds for rate in self.rates]
+
+    def names(self) -> list[str]:
+        """What each is called in the file."""
+        several = len(self.rates) > 1
+        return [
+            f"dim={size},seed={number}" + (f",learning_rate={rate:g}" if several else "")
+            for size in self.sizes
+            for number in range(self.seeds)
+            for rate in self.rates
+        ]
+
+    def data(self) -> Data:
+        return self._draw(series=self.series)
+
+    def _draw(self, **sizes: Any) -> Data:
+        options: dict[str, Any] = {"noise": self.noise, "step": self.step, "current": self.current}
+        return tasks.draw(self.task, self.seed, **options, **sizes)
+
+    def attributes(self) -> dict[str, Any]:
+        """What decides the result, for a file: strings and numbers."""
+        data = self._draw(series=1, held_out=1, points=2).attributes()
+        del data["series"], data["held_out"], data["points"], data["title"]
+        rates = {} if len(self.rates) > 1 else {"learning_rate": self.rates[0]}
+        settings = self.settings
+        return {
+            **data,
+            "series": self.series,
+            **rates,
+            "epochs": settings.epochs,
+            "initialisation": settings.initialisation,
+            "optimiser": getattr(settings.optimiser, "__name__", repr(settings.optimiser)),
+            "precision": settings.precision,
+            "test_every": settings.test_every,
+        }
+
+    def made_by(self) -> dict[str, Any]:
+        """What two runs must share for one to continue the other."""
+        return {
+            "gru_sweep_version": __version__,
+            **self.attributes(),
+            "dim": list(self.sizes),
+            "seeds": self.seeds,
+            "learning_rate": list(self.rates),
+            "snapshots": list(self.settings.kept),
+        }
+
+    def words(self, losses: np.ndarray) -> str:
+        """Losses of all networks in words: of each size the median, per observed number."""
+        scale = 2 * self.series
+        return "mean square error " + ", ".join(
+            f"{np.nanmedian(row) / scale:.3g} ({size} units)"
+            if np.isfinite(row).any()
+            else f"- ({size} units)"
+            for size, row in zip(self.sizes, losses.reshape(len(self.sizes), -1), strict=True)
+        )
+
+
+def network_seed(seed: int, number: int) -> int:
+    """The seed of network `number` of a training: different for all pairs."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
