@@ -36,7 +36,7 @@ class School:
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
             raise InputError("seed", "an integer from 0 to 2^63 - 1", self.seed)
-        self._draw(series=1, held_out=1, points=2)
+        self._draw(series=1, held_out=1)
         if isinstance(self.series, bool) or not isinstance(self.series, int) or not 1 <= self.series < 2**32:
             raise InputError("series", "an integer of at least 1", self.series)
         self.members()
@@ -75,7 +75,7 @@ class School:
 
     def attributes(self) -> dict[str, Any]:
         """What decides the result, for a file: strings and numbers."""
-        data = self._draw(series=1, held_out=1, points=2).attributes()
+        data = self._draw(series=1, held_out=1).attributes()
         del data["series"], data["held_out"], data["points"], data["title"]
         rates = {} if len(self.rates) > 1 else {"learning_rate": self.rates[0]}
         settings = self.settings
