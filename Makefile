@@ -1,7 +1,7 @@
 # make sweep   the main experiment: results/hopf.h5 and results/hopf.png
 # make test    everything CI checks
 # make lint    the part of it that needs no computing
-# make paper   figures 1 to 10 of the paper and the report on its claims: results/REPRODUCTION.md
+# make paper   figures 1 to 12 of the paper and the report on its claims: results/REPRODUCTION.md
 # make bench   this program beside its peers: results/benchmarks/
 # make clean   remove the environment and what was built
 
@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-dev
 
 # Two results take long, and the report says when they are absent: experiments/census.py, robustness.py
 paper: $(VENV)/.installed
-	set -e; for figure in experiments/fig0?_*.py experiments/fig10_*.py experiments/catalogue.py \
+	set -e; for figure in experiments/fig0?_*.py experiments/fig1[0-2]_*.py experiments/catalogue.py \
 	    experiments/nullclines.py; do \
 	    echo "$$figure" >&2; $(BIN)/python "$$figure"; done
 	$(BIN)/python -m experiments.reproduction
@@ -44,6 +44,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python experiments/benchmarks/hopf_map.py
 	$(BIN)/python experiments/benchmarks/portrait.py
 	$(BIN)/python experiments/benchmarks/refinement.py
+	$(BIN)/python experiments/benchmarks/training.py
 	$(BIN)/python experiments/benchmarks/faults.py
 
 clean:

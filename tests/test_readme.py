@@ -18,6 +18,8 @@ from gru_sweep.analysis.bifurcations.line import Located
 from gru_sweep.analysis.bifurcations.plane.curve import Curves
 from gru_sweep.analysis.bifurcations.rectangle import Diagram
 from gru_sweep.analysis.portrait import PhasePortrait, phase_portrait
+from gru_sweep.learning import course, dynamics
+from gru_sweep.learning.table import flags
 from gru_sweep.records import Status
 from stand_in import StuartLandau
 
@@ -70,6 +72,16 @@ def on_line(family, name, line, settings, **options) -> Located:
     return Located((event,), samples, np.array([""] * 3), True, (), name)
 
 
+def short(task, plan=course.plan, **options):
+    """Two epochs, of two series."""
+    return plan(task, **options | {"epochs": 2, "series": 2})
+
+
+def unread(school, data, networks, snapshots, diverged, note):
+    """Nothing, in place of what networks do."""
+    return {"status": (school.dims, np.full(school.shape, 1, np.int8), flags(Status))}
+
+
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch, tmp_path):
     crew_of = studies.crew_of
@@ -79,6 +91,8 @@ def _stand_in(monkeypatch, tmp_path):
     monkeypatch.setattr(studies, "evaluator", quick)
     monkeypatch.setattr(locating, "on_line", on_line)
     monkeypatch.setattr(locating, "diagram", diagram)
+    monkeypatch.setattr(course, "plan", short)
+    monkeypatch.setattr(dynamics, "read", unread)
     monkeypatch.setattr(portrait, "phase_portrait", lambda cell, precision="float64": example())
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_gru.json").write_text('{"U_h": [[3.0, -1.2], [1.2, 3.0]]}')
@@ -91,7 +105,7 @@ def run(monkeypatch, line):
 
 def test_commands_work_in_order(monkeypatch, tmp_path):
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gru-sweep")]
-    assert len(lines) == 18
+    assert len(lines) == 21
     for line in lines:
         job = re.search(r"--shard \d+/(\d+)", line)
         jobs = range(1, int(job[1]) + 1) if job else range(1)
@@ -99,8 +113,17 @@ def test_commands_work_in_order(monkeypatch, tmp_path):
             assert run(monkeypatch, re.sub(r"--shard \d+", f"--shard {number}", line)) == 0, line
     written = {path.name for path in tmp_path.iterdir()} - {"my_gru.json"}
     files = {"hopf.h5", "zoo.h5", "around.h5", "fine.h5", "curves.h5", "big.h5"}
-    files |= {"four.h5", "cluster.h5", "array.h5", "here.h5"}
-    assert written == files | {"hopf.png", "topology.pdf", "portrait.png", "curves.png", "diagram.png"}
+    files |= {"four.h5", "cluster.h5", "array.h5", "here.h5", "fhn.h5"}
+    pictures = {
+        "hopf.png",
+        "topology.pdf",
+        "portrait.png",
+        "curves.png",
+        "diagram.png",
+        "fhn.png",
+        "learnt.png",
+    }
+    assert written == files | pictures
 
 
 def test_the_toml_file_works(monkeypatch, tmp_path):
@@ -113,7 +136,7 @@ def test_the_toml_file_works(monkeypatch, tmp_path):
 def test_the_python_example_runs():
     import matplotlib.pyplot as plt
 
-    sweeps, single, changes = blocks("python")
+    sweeps, single, changes, learnt = blocks("python")
     found: dict = {}
     exec(sweeps, found)
     assert found["ds"].sizes == {"alpha": 256, "beta": 256, "topology_class": 1, "unit": 2}
@@ -123,6 +146,9 @@ def test_the_python_example_runs():
     assert found["event"].kind == "homoclinic"
     (n, m) = map(int, re.search(r"a dense map of (\d+) x (\d+)", changes).groups())
     assert gs.image(found["fine"], "topology", level=4).shape == (n, m)
+    exec(learnt, found)
+    assert found["ds"].sizes["seed"] == 20
+    assert found["cell"].dimension == 2
     plt.close("all")
 
 
