@@ -865,3 +865,13 @@ def test_portrait_imports_matplotlib_for_pictures_only():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "{}\n[]\n", "")
+
+
+def test_a_command_of_a_group_has_a_table_inside_the_groups(gru_sweep, tmp_path):
+    (tmp_path / "g.toml").write_text('[gating.critical]\nset = ["alpha_r=10"]\njson = true\n')
+    status, out, err = gru_sweep("gating", "critical", "--config", "g.toml")
+    assert (status, json.loads(out)["alpha_r"], err) == (0, 10.0, "")
+    (tmp_path / "g.toml").write_text('["gating critical"]\nset = ["alpha_r=10"]\n')
+    status, _, err = gru_sweep("gating", "critical", "--config", "g.toml")
+    assert status == 2
+    assert "expected a table [gating.critical] in g.toml, got gating critical" in err

@@ -10,6 +10,7 @@ JAX is imported inside the commands, so that `--help` is quick.
 from . import bifurcations as bifurcations
 from . import checking as checking
 from . import files as files
+from . import gating as gating
 from . import portraits as portraits
 from . import sweeping as sweeping
 from . import training as training

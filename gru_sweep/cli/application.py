@@ -22,18 +22,21 @@ def _read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
         return
     import tomllib
 
-    path, command = Path(tokens[-1]), " ".join(commands)
+    path, command = Path(tokens[-1]), ".".join(commands)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"--config: expected a readable TOML file, got {path} ({words(error)})") from None
     except tomllib.TOMLDecodeError as error:
         raise Refused(f"--config: expected a TOML file, got {path} ({error})") from None
-    if not isinstance(tables.get(command), dict):
+    table: Any = tables
+    for name in commands:
+        table = table.get(name) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
         found = ", ".join(tables) or "an empty file"
         raise Refused(f"--config: expected a table [{command}] in {path}, got {found}")
-    if "config" in tables[command]:
-        raise Refused(f"--config: expected no further config in {path}, got {tables[command]['config']!r}")
+    if "config" in table:
+        raise Refused(f"--config: expected no further config in {path}, got {table['config']!r}")
     Layer(data=tables, source=str(path))(app, commands, arguments)
 
 
