@@ -105,7 +105,7 @@ def run(monkeypatch, line):
 
 def test_commands_work_in_order(monkeypatch, tmp_path):
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gru-sweep")]
-    assert len(lines) == 21
+    assert len(lines) == 22
     for line in lines:
         job = re.search(r"--shard \d+/(\d+)", line)
         jobs = range(1, int(job[1]) + 1) if job else range(1)
