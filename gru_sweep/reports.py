@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SPECIAL = ("kind", "curve", "at", "error", "proven")
 """What every point of codimension two has, besides its coordinates in the plane."""
+FEW = 8
+"""Values of an axis that are listed."""
 
 
 def catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) -> str:
@@ -55,7 +57,8 @@ def trained(result: Trained) -> str:
     lines = [f"{result.file}: {result.points} networks"]
     lines += [f"  {word:<17}{count:>10}" for word, count in result.counts.items() if count]
     lines.append("mean square error of a held-out number, median of each size")
-    lines += [f"  {size + ' units':<17}{loss:>10.3g}" for size, loss in result.final_loss.items()]
+    for size, loss in result.final_loss.items():
+        lines.append(f"  {size + ' units':<17}{'diverged' if loss is None else f'{loss:.3g}':>10}")
     rate = f"{result.epochs_per_second:.0f} epochs/s, " if result.epochs else "nothing was missing, "
     lines.append(
         f"{rate}{result.compile_seconds:.1f} s compiling, {result.seconds:.1f} s in all, "
@@ -82,6 +85,11 @@ def curves(file: str, about: Mapping[str, Any]) -> str:
 def contents(about: Mapping[str, Any]) -> str:
     """What `sweeps.store.describe` found, for reading."""
     return "\n".join(_contents(about))
+
+
+def training(about: Mapping[str, Any]) -> str:
+    """What `learning.reading.describe` found, for reading."""
+    return "\n".join(_training(about))
 
 
 def _catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) -> Iterator[str]:
@@ -175,9 +183,7 @@ def _portrait(about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _contents(about: Mapping[str, Any]) -> Iterator[str]:
-    points, done = about["points"], about["done"]
-    sections = ("axes", "variables", "counts", "attributes")
-    width = max(len(name) for section in sections for name in about[section]) + 2
+    points, done, width = about["points"], about["done"], _width(about)
     state = "finished" if about["complete"] else f"{done} of {points} points done ({100 * done // points} %)"
     writer = f", being written by {about['writer']}" if about["writer"] else ""
     yield f"{about['file']}: {points} points, {state}{writer}, {about['bytes']} bytes"
@@ -185,13 +191,39 @@ def _contents(about: Mapping[str, Any]) -> Iterator[str]:
     for name, axis in about["axes"].items():
         span = f"{axis['first']:.9g} to {axis['last']:.9g}, {axis['size']} values"
         yield f"  {name:<{width}}{span}  {_named(axis['long_name'], axis['units'])}"
+    yield from _rest(about, "points")
+
+
+def _training(about: Mapping[str, Any]) -> Iterator[str]:
+    epochs, done, width = about["epochs"], about["done"], _width(about)
+    state = "finished" if about["complete"] else f"{done} of {epochs} epochs done ({100 * done // epochs} %)"
+    writer = f", being written by {about['writer']}" if about["writer"] else ""
+    lost = f", {about['diverged']} of them diverged" if about["diverged"] else ""
+    yield f"{about['file']}: {about['points']} networks, {state}{lost}{writer}, {about['bytes']} bytes"
+    yield "axes"
+    for name, axis in about["axes"].items():
+        values = axis["values"]
+        few = ", ".join(f"{value:g}" for value in values)
+        many = f"{values[0]:g} to {values[-1]:g}, {len(values)} values"
+        yield f"  {name:<{width}}{few if len(values) <= FEW else many}  {axis['long_name']}"
+    yield from _rest(about, "networks")
+
+
+def _width(about: Mapping[str, Any]) -> int:
+    sections = ("axes", "variables", "counts", "attributes")
+    return max(len(name) for section in sections for name in about[section]) + 2
+
+
+def _rest(about: Mapping[str, Any], noun: str) -> Iterator[str]:
+    """Variables, counts of `noun` and attributes."""
+    width = _width(about)
     yield "variables"
     for name, variable in about["variables"].items():
         dims = ", ".join(variable["dims"])
         meaning = _named(variable["long_name"], variable["units"])
         yield f"  {name:<{width}}{variable['dtype']} ({dims})  {meaning}"
     if about["counts"]:
-        yield "points by status"
+        yield f"{noun} by status"
         for word, count in about["counts"].items():
             yield f"  {word:<{width}}{count}"
     yield "made by"

@@ -15,7 +15,7 @@ from .application import Config, Quiet, app
 
 @app.command(help_epilogue="Example: gru-sweep info hopf.h5")
 def info(
-    file: Annotated[Path, Parameter(help="A file that `run` wrote or is writing.")],
+    file: Annotated[Path, Parameter(help="A file that `run` or `train` wrote or is writing.")],
     *,
     as_json: Annotated[bool, Parameter(name="--json", help="Print one JSON object.")] = False,
     quiet: Quiet = False,
@@ -23,26 +23,35 @@ def info(
 ) -> None:
     """Say what is in a file, how far it is, and how it was made."""
     from .. import reports
+    from ..learning import reading
     from ..sweeps import store
 
-    about = store.describe(file)
-    print(json.dumps(about, default=str) if as_json else reports.contents(about))
+    training = reading.is_training(file)
+    about = reading.describe(file) if training else store.describe(file)
+    words = reports.training if training else reports.contents
+    print(json.dumps(about, default=str) if as_json else words(about))
 
 
 @app.command(help_epilogue="Example: gru-sweep plot hopf.h5 --variable frequency --out hopf.pdf")
 def plot(
-    file: Annotated[Path, Parameter(help="A file that `run` wrote or is writing.")],
+    file: Annotated[Path, Parameter(help="A file that `run` or `train` wrote or is writing.")],
     *,
     out: Annotated[Path, Parameter(help="The picture: .png, .pdf or .svg.")],
-    variable: Annotated[str, Parameter(help="What the colours show.")] = "frequency",
+    variable: Annotated[
+        str | None, Parameter(help="What is drawn; frequency, or loss of a training, if not given.")
+    ] = None,
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Draw one variable of a file over its axes."""
+    """Draw one variable of a file over its axes; of a training, its learning curves."""
     from .. import plotting
+    from ..learning import reading
 
     plotting.check(out, argument="--out")
-    plotting.save(file, out, variable)
+    if reading.is_training(file):
+        plotting.save_learning_curves(file, out, variable or "loss")
+    else:
+        plotting.save(file, out, variable or "frequency")
     if not quiet:
         print(f"wrote {out}", file=sys.stderr)
 

@@ -41,7 +41,8 @@ def portrait(
     from .. import reports, studies
     from ..records import InputError, nearest
 
-    if family is None and weights is None:
+    given = cell_in(weights, member)
+    if family is None and given is None:
         raise InputError("FAMILY", f"--weights FILE or {nearest('', studies.FAMILIES)}", "nothing")
     if precision not in studies.PRECISIONS:
         raise InputError("precision", nearest(precision, studies.PRECISIONS), precision)
@@ -50,7 +51,6 @@ def portrait(
 
         plotting.check(out, argument="--out")
     with jax.enable_x64(precision == "float64"):
-        given = cell_in(weights, member)
         cell = studies.cell(family or "weights", settings_of(settings or []), weights=given, seed=seed)
         if out is not None and cell.dimension != 2:
             raise InputError("--out", "a cell of 2 units to draw", f"one of {cell.dimension}")

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -91,7 +91,7 @@ def train(
         precision=precision,
         noise=noise,
         step=step,
-        current=cast(Any, current),
+        current=current,
         series=series,
         seed=seed,
         out=out,
@@ -105,7 +105,10 @@ def train(
         outcome = course.execute(plan, None if quiet else reporter(noun="epochs"), stop)
     if plot is not None:
         plotting.save_learning_curves(out, plot)
-    print(json.dumps(dataclasses.asdict(outcome)) if as_json else reports.trained(outcome))
+    if as_json:
+        print(json.dumps(dataclasses.asdict(outcome), allow_nan=False))
+    else:
+        print(reports.trained(outcome))
 
 
 def _numbers(flag, text, kind):

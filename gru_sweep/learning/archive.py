@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -21,11 +20,12 @@ from ..atlas import check
 from ..records import InputError
 from ..sweeps import atomic, lock
 from ..sweeps.provenance import require_equal
-from ..sweeps.reading import LOCK, attributes_of, opened, parts_folder
+from ..sweeps.reading import LOCK, followed, opened, parts_folder
+from .reading import FORMAT, attributes
 
-FORMAT = "gru_sweep training 1"
-"""The attribute `file_format`; a checkpoint of another one is not understood."""
 CHECKPOINT = "checkpoint"
+STATE = "state:"
+"""Before the trainer's names, some of which are those of the root's coordinates."""
 BETWEEN = ":"
 """For the strokes in the trainer's names, which would be groups."""
 
@@ -41,10 +41,9 @@ class Archive:
     def __init__(
         self, path: str | os.PathLike[str], made_by: Mapping[str, Any], *, resume: bool, overwrite: bool
     ):
-        self.path, self.made_by = Path(path), json.loads(json.dumps(made_by, allow_nan=False))
-        self._folder = parts_folder(self.path)
-        exists = self.path.exists()
+        self.path, self.made_by = followed(path), json.loads(json.dumps(made_by, allow_nan=False))
         check(self.path, resume or overwrite)
+        self._folder = parts_folder(self.path)
         self.earlier: dict[str, np.ndarray] | None = None
         self.attributes: dict[str, Any] = {}
         self.finished = False
@@ -58,7 +57,10 @@ class Archive:
         except OSError as error:
             raise InputError("--out", "a folder that can be written", f"{self.path} ({error})") from None
         try:
-            if resume and exists:
+            # Looked at again, because only now can no other writer change what is there.
+            check(self.path, resume or overwrite)
+            self._clear(overwrite)
+            if resume and self.path.exists():
                 self._resume()
         except BaseException:
             self.close()
@@ -81,34 +83,42 @@ class Archive:
             {"file_format": FORMAT, **attributes, "complete": int(complete)},
         )
         root["settings"] = ((), json.dumps(self.made_by), {"long_name": "what was asked for, as JSON"})
-        place = self._folder / "new.h5"
-        try:
-            xr.DataTree.from_dict({**groups, "/": root}).to_netcdf(place, engine="h5netcdf")
-            atomic.write(self.path, place.read_bytes(), self._folder)
-        finally:
-            atomic.remove(place)
+        # In memory: HDF5 does not survive a disk that fills up while it closes a file.
+        whole = xr.DataTree.from_dict({**groups, "/": root}).to_netcdf(engine="h5netcdf")
+        atomic.write(self.path, bytes(whole), self._folder)
+
+    def _clear(self, overwrite: bool) -> None:
+        """Remove what killed writers left, and the shards of a sweep that is to be overwritten."""
+        for part in self._folder.iterdir():
+            if part == self._lock.path:
+                continue
+            if not overwrite and part.suffix != ".tmp":
+                raise InputError(
+                    "--out", "a new file, or --overwrite", f"{self._folder} with shards of a sweep"
+                )
+            atomic.remove_tree(part)
 
     def _resume(self) -> None:
         with opened(self.path, "--resume", FORMAT) as file:
+            if not atomic.sound(self.path):  # without its seal, say
+                raise InputError(
+                    "--resume", "an undamaged file", f"{self.path}, changed since it was written"
+                )
             require_equal(json.loads(file["settings"].asstr()[()]), self.made_by)
             self.attributes = attributes(file)
             self.finished = bool(self.attributes["complete"])
             if not self.finished:
                 self.earlier = {
-                    name.replace(BETWEEN, "/"): value[()]
+                    name.removeprefix(STATE).replace(BETWEEN, "/"): _array(value)
                     for name, value in file[CHECKPOINT].items()
                     if value.attrs.get("CLASS") != b"DIMENSION_SCALE"
                 }
 
 
-def attributes(file: h5py.File) -> dict[str, Any]:
-    """The global attributes but for the library's own; netCDF-4 has numbers as arrays of one."""
-    found = attributes_of(file)
-    return {
-        name: value[0] if isinstance(value, list) else value
-        for name, value in found.items()
-        if not name.startswith("_NC")
-    }
+def _array(value: h5py.Dataset) -> np.ndarray:
+    """An array as `checkpoint` was given it: netCDF-4 has no truth values."""
+    array = np.asarray(value[()])
+    return array.astype(bool) if value.attrs.get("dtype") == "bool" else array
 
 
 def checkpoint(state: Mapping[str, np.ndarray]) -> xr.Dataset:
@@ -116,6 +126,6 @@ def checkpoint(state: Mapping[str, np.ndarray]) -> xr.Dataset:
     return xr.Dataset(
         {
             name: xr.Variable([f"{name}_{i}" for i in range(np.ndim(value))], value)
-            for name, value in ((name.replace("/", BETWEEN), value) for name, value in state.items())
+            for name, value in ((STATE + name.replace("/", BETWEEN), value) for name, value in state.items())
         }
     )

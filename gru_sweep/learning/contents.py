@@ -48,18 +48,21 @@ def whole(school: School, data: Data, trainer: Trainer, note: Callable[[str], No
 
 
 def counts(root: xr.Dataset) -> dict[str, int]:
-    """Networks by the words of `status`."""
-    words = dict(zip(root.status.attrs["flag_values"].tolist(), root.status.attrs["flag_meanings"].split()))
-    found, number = np.unique(root.status.values, return_counts=True)
-    return {words[int(value)]: int(count) for value, count in zip(found, number)}
+    """Networks by the words of `status`, all of them."""
+    about = root.status.attrs
+    return {
+        word: int((root.status.values == value).sum())
+        for value, word in zip(about["flag_values"].tolist(), about["flag_meanings"].split(), strict=True)
+    }
 
 
-def final_losses(root: xr.Dataset) -> dict[str, float]:
-    """By size, the median over networks of the mean square error of an observed number, held out."""
+def final_losses(root: xr.Dataset) -> dict[str, float | None]:
+    """By size, the median over networks of the mean square error of an observed number, held out; None where
+    no network of a size is left."""
     last = root.test_loss.isel(test_epoch=-1).values.reshape(root.sizes["dim"], -1)
     scale = root["test"].isel(time=0).size
     return {
-        str(size): float(np.median(row[np.isfinite(row)])) / scale if np.isfinite(row).any() else float("nan")
+        str(size): float(np.median(row[np.isfinite(row)])) / scale if np.isfinite(row).any() else None
         for size, row in zip(root.dim.values, last, strict=True)
     }
 

@@ -8,9 +8,10 @@ like one that was never stopped, bit for bit.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,9 @@ class Outcome:
     device: str
     precision: str
     counts: dict[str, int]
-    final_loss: dict[str, float]
-    """By size, the median over networks of the mean square error of an observed number, held out."""
+    final_loss: dict[str, float | None]
+    """By size, the median over networks of the mean square error of an observed number, held out; None where
+    all of a size diverged."""
 
 
 def plan(
@@ -83,7 +85,7 @@ def plan(
     precision: str = "float32",
     noise: float | None = None,
     step: float | None = None,
-    current: tasks.Current = "step",
+    current: str = "step",
     series: int = 667,
     seed: int = 0,
     out: str | os.PathLike[str],
@@ -102,11 +104,11 @@ def plan(
     Raises `InputError` for anything that would not run; nothing is written.
     """
     chosen = tasks.named(task) if isinstance(task, str) else task
-    sizes = _whole("dim", dim, 1, MAX_DIM)
-    (count,) = _whole("seeds", [seeds], 1, MAX_SEEDS)
-    rates = [learning_rate] if isinstance(learning_rate, int | float) else list(learning_rate)
-    if not rates or len(set(rates)) < len(rates):
-        raise InputError("learning-rate", "different numbers", rates)
+    if not isinstance(chosen, tasks.Task):
+        raise InputError("TASK", "a name or a Task", chosen)
+    sizes = _whole("--dim", dim, 1, MAX_DIM)
+    (count,) = _whole("--seeds", [seeds], 1, MAX_SEEDS)
+    rates = _rates(learning_rate)
     if device is not None and device not in devices.PLATFORMS:
         raise InputError("device", f"one of {', '.join(devices.PLATFORMS)}", device)
     if resume and overwrite:
@@ -116,7 +118,7 @@ def plan(
         task=chosen,
         sizes=sizes,
         seeds=count,
-        rates=tuple(float(rate) for rate in rates),
+        rates=rates,
         settings=Settings(epochs=epochs, initialisation=initialisation, precision=precision, **options),
         seed=seed,
         noise=chosen.noise if noise is None else noise,
@@ -149,7 +151,7 @@ def execute(plan: Plan, progress: Progress | None = None, stop: Any = None) -> O
             return _outcome(plan, about, 0, 0.0, time.perf_counter() - began)
         data, members = school.data(), school.members()
         with jax.default_device(device):
-            trainer = Trainer(data.train, data.test, members, school.settings, state=file.earlier)
+            trainer = _trainer(school, data, file.earlier)
             begun_at = trainer.epoch
         total, before = len(members) * school.settings.epochs, len(members) * begun_at
         attributes = begun(about) if file.earlier is None else resumed(file.attributes, about, before, total)
@@ -215,13 +217,36 @@ def train(
 
 def _whole(name: str, values: Sequence[int] | int, low: int, high: int) -> tuple[int, ...]:
     """Different integers within bounds, in order."""
-    given = [values] if isinstance(values, int | np.integer) else list(values)
+    given = list(values) if isinstance(values, Iterable) else [values]
     for one in given:
         if isinstance(one, bool) or not isinstance(one, int | np.integer) or not low <= one <= high:
             raise InputError(name, f"integers from {low} to {high}", one)
     if not given or len(set(given)) < len(given):
         raise InputError(name, "different integers", given)
     return tuple(sorted(int(one) for one in given))
+
+
+def _trainer(school: School, data: tasks.Data, earlier: Mapping[str, np.ndarray] | None) -> Trainer:
+    """The trainer at the epoch of an earlier state. Refused: a state of other data, of a task of the same
+    name say, or of another optimiser."""
+    try:
+        return Trainer(data.train, data.test, school.members(), school.settings, state=earlier)
+    except InputError as error:
+        if error.argument != "state":
+            raise
+        raise InputError("--resume", error.expected, error.got) from None
+
+
+def _rates(values: Sequence[float] | float) -> tuple[float, ...]:
+    """Different positive numbers."""
+    given = list(values) if isinstance(values, Iterable) else [values]
+    for one in given:
+        number = isinstance(one, int | float | np.number) and not isinstance(one, bool)
+        if not number or not 0 < one < math.inf:
+            raise InputError("--learning-rate", "a positive number", one)
+    if not given or len(set(given)) < len(given):
+        raise InputError("--learning-rate", "different numbers", given)
+    return tuple(float(one) for one in given)
 
 
 def _outcome(
@@ -253,8 +278,9 @@ def _outcome(
 
 def _provenance(plan: Plan, device: str) -> dict[str, Any]:
     school = plan.school
+    sizes = ", ".join(map(str, school.sizes))
     return {
-        "title": f"{school.task.title or school.task.name}: learnt by GRUs of {school.sizes} units",
+        "title": f"{school.task.title or school.task.name}: learnt by GRUs of {sizes} units",
         "gru_sweep_version": __version__,
         "git_commit": provenance.commit(),
         "command": plan.command,

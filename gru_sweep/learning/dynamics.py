@@ -40,6 +40,9 @@ HORIZON = 90
 """Steps for which forecasts are compared with the truth: three times what was trained."""
 TURNS, PHASES = 3, 16
 """Turns of the true cycle for which forecasts are followed, each from so many points of it."""
+TURN = 4
+"""Samples that a turn of the true cycle has at least, or forecasts are not followed around it: between four
+the time of a crossing is interpolated."""
 
 COLUMNS = (
     Column("status", "what is known of the flow's fixed points, and of two units of all else", flags=Status),
@@ -96,7 +99,8 @@ COLUMNS = (
 class Truth:
     """What forecasts are compared with, (n, K, 2) each: from held-out observations, and from the true cycle.
 
-    The first sample is what the network reads. `cycle` is None where the task has none.
+    The first sample is what the network reads. `cycle` is None where the task has none, or none that samples
+    show (`TURN`); n is less than were held out where a solution grows without bounds within the horizon.
     """
 
     observed: Float[np.ndarray, "n 2"]
@@ -110,12 +114,15 @@ class Truth:
         """Of the task without noise, from where the held-out series were, `HORIZON` steps of it."""
         times = data.step * np.arange(HORIZON + 1)
         held_out = tasks.truth(data.task, data.test_truth[:, 0], times)
+        bounded = np.isfinite(held_out).all(axis=(1, 2))
         cycle, around = forecasts.cycle(data.task), None
+        if cycle is not None and cycle.period < TURN * data.step:
+            cycle = None
         if cycle is not None:
             starts = cycle.points[np.linspace(0, len(cycle.points), PHASES, endpoint=False).astype(int)]
             steps = math.ceil((TURNS + 1.25) * cycle.period / data.step)
             around = tasks.truth(data.task, starts, data.step * np.arange(steps + 1))
-        return cls(data.test[:, 0], held_out, cycle, around, data.step)
+        return cls(data.test[bounded, 0], held_out[bounded], cycle, around, data.step)
 
 
 def read(
@@ -129,8 +136,10 @@ def read(
     """The variables that say what each network does, laid out as the school's networks are.
 
     `snapshots`: the networks after each of the settings' snapshot epochs; `diverged`: see `Trainer`; `note`
-    is told what is being read.
+    is told what is being read. A network that diverged is `failed` and is not read: its weights can be as
+    large as numbers get, and fixed points take forever to find.
     """
+    well = [i for i, epoch in enumerate(diverged) if epoch < 0]
     widest = max(school.sizes)
     sizes = {"unit": widest, "mode": widest, "coordinate": 2, "part": 2, "slot": SLOTS, "turn": TURNS + 1}
     sizes |= {"attractor": ATTRACTORS, "sample": SAMPLES, "threshold": len(THRESHOLDS), "horizon": HORIZON}
@@ -138,25 +147,28 @@ def read(
     with jax.enable_x64(True):
         truth, exact = Truth.of(data), [double(network) for network in networks]
         for size in school.sizes:
-            note(f"reading the networks of {size} units")
-            _size(table, truth, {i: one for i, one in enumerate(exact) if one.dimension == size}, size)
-        planar = [i for i, one in enumerate(exact) if one.dimension == 2]
+            if mine := {i: exact[i] for i in well if exact[i].dimension == size}:
+                note(f"reading the networks of {size} units")
+                _size(table, truth, mine, size)
         history: Variables = {}
-        if planar:
+        if 2 in school.sizes:
             note("portraits of the networks of 2 units, and of what they were")
+            planar = [i for i in well if exact[i].dimension == 2]
             history = _planar(table, school, planar, [exact, *([double(n) for n in s] for s in snapshots)])
     for i, epoch in enumerate(diverged):
         if epoch >= 0:
             table.put("status", i, Status.FAILED)
-    return table.variables(school.dims, school.shape) | history | _coordinates()
+    return table.variables(school.dims, school.shape) | history | _coordinates(school)
 
 
-def _coordinates() -> Variables:
+def _coordinates(school: School) -> Variables:
+    kept = np.array(school.settings.kept, np.int32)
     steps = np.arange(1, HORIZON + 1, dtype=np.int32)
     speeds = np.array(THRESHOLDS)
     return {
         "horizon": (("horizon",), steps, {"long_name": "steps ahead"}),
         "threshold": (("threshold",), speeds, {"long_name": "speed of the map", "units": "1/step"}),
+        "snapshot_epoch": (("snapshot",), kept, {"long_name": "epochs done before each snapshot"}),
     }
 
 
@@ -222,9 +234,10 @@ def _attractors(table: Table, of: str, i: int, network: Network, found: Attracto
 
 
 def _forecasts(table: Table, i: int, network: Network, truth: Truth) -> None:
-    found = np.asarray(_forecast(network, truth.observed, HORIZON))
-    table.put("forecast_error", i, forecasts.errors(found, truth.held_out[:, 1:]))
-    table.put("forecast_horizon", i, forecasts.horizon(found, truth.held_out[:, 1:]))
+    if len(truth.observed):
+        found = np.asarray(_forecast(network, truth.observed, HORIZON))
+        table.put("forecast_error", i, forecasts.errors(found, truth.held_out[:, 1:]))
+        table.put("forecast_horizon", i, forecasts.horizon(found, truth.held_out[:, 1:]))
     if truth.cycle is None or truth.around is None:
         return
     period, points = truth.cycle
@@ -244,50 +257,51 @@ def _forecasts(table: Table, i: int, network: Network, truth: Truth) -> None:
     table.put("cycle_distance", i, max(one.distance for one in phases))
 
 
-def _planar(table: Table, school: School, rows: list[int], ages: list[list[Network]]) -> Variables:
-    """Portraits of the networks of two units at the end, `ages[0]`, and after each snapshot, the others."""
-    cells = [age[i].cell for age in ages for i in rows]
-    found = {
-        name: values.reshape(len(ages), len(rows), *values.shape[1:])
-        for name, values in portraits(cells).items()
+def _planar(table: Table, school: School, rows: Sequence[int], ages: list[list[Network]]) -> Variables:
+    """Portraits of the networks `rows`, of two units, at the end, `ages[0]`, and after each snapshot, the
+    others: put into the table, and as variables of the networks of two units."""
+    members = [i for i, member in enumerate(school.members()) if member.dim == 2]
+    here = [members.index(i) for i in rows]
+    columns = {name: table.columns[name] for name in ("status", "n_stable_cycles", "period")}
+    labels = np.full((len(members), len(ages)), "", object)
+    past = {
+        name: np.full((len(members), len(ages)), -1 if column.dtype is not np.float64 else np.nan)
+        for name, column in columns.items()
     }
-    for k, i in enumerate(rows):
-        for name in ("status", "n_stable_cycles", "n_unstable_cycles", "frequency", "period"):
-            table.put(name, i, found[name][0, k])
-    labels = found["topology"]
-    classes, code = np.unique(labels.astype(str), return_inverse=True)
-    code = code.reshape(labels.shape)
-    if classes[0] == "":
-        classes, code = classes[1:], code - 1
-    last, before = np.full(len(school.members()), -1, np.int32), (len(ages) - 1,)
-    last[rows] = code[0]
-    seeds, dims = school.shape[1:], school.dims[1:]
-    history = {name: np.moveaxis(found[name][1:], 0, -1) for name in ("status", "n_stable_cycles", "period")}
-    label = {"long_name": "topology, as a number of the topology_class", "units": "1"}
-    about = {name: table.columns[name] for name in history}
-    return {
+    past["status"] = np.full(labels.shape, Status.NOT_COMPUTED)
+    if rows:
+        found = {
+            name: values.reshape(len(ages), len(rows), *values.shape[1:])
+            for name, values in portraits([age[i].cell for age in ages for i in rows]).items()
+        }
+        labels[here] = found["topology"].T
+        for name, values in past.items():
+            values[here] = found[name].T
+        for k, i in enumerate(rows):
+            for name in ("status", "n_stable_cycles", "n_unstable_cycles", "frequency", "period"):
+                table.put(name, i, found[name][0, k])
+    classes = np.unique(labels[labels != ""].astype(str))
+    code = np.where(labels == "", -1, np.searchsorted(classes, labels.astype(str))).astype(np.int32)
+    last = np.full(len(school.members()), -1, np.int32)
+    last[members] = code[:, 0]
+    shape, dims = (*school.shape[1:], len(ages) - 1), (*school.dims[1:], "snapshot")
+    label = {"long_name": "topology, as an index into topology_class", "units": "1"}
+    label |= flags(classes.tolist(), np.int32)
+    variables: Variables = {
         "topology": (school.dims, last.reshape(school.shape), label),
-        "topology_class": (("class",), classes.astype(object), {"long_name": "label of each topology"}),
-        "snapshot_epoch": (
-            ("snapshot",),
-            np.array(school.settings.kept, np.int32),
-            {"long_name": "epochs done before each snapshot"},
-        ),
+        "topology_class": (("class",), classes, {"long_name": "label of each topology"}),
         "snapshot_topology": (
-            (*dims, "snapshot"),
-            np.moveaxis(code[1:], 0, -1).astype(np.int32).reshape(seeds + before),
+            dims,
+            code[:, 1:].reshape(shape),
             label | {"long_name": "topology of the networks of two units after so many epochs"},
         ),
-        **{
-            f"snapshot_{name}": (
-                (*dims, "snapshot"),
-                values.reshape(seeds + before),
-                {"long_name": f"{about[name].long_name}, after so many epochs", "units": about[name].units}
-                | (flags(Status) if name == "status" else {}),
-            )
-            for name, values in history.items()
-        },
     }
+    for name, column in columns.items():
+        about = {"long_name": f"{column.long_name}, after so many epochs", "units": column.units}
+        about |= flags(column.flags) if column.flags is not None else {}
+        dtype = np.int8 if column.flags is not None else column.dtype
+        variables[f"snapshot_{name}"] = (dims, past[name][:, 1:].reshape(shape).astype(dtype), about)
+    return variables
 
 
 def _read(network: Network, states: np.ndarray) -> np.ndarray:

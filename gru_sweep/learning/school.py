@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .. import __version__
 from ..records import InputError
 from ..training import tasks
 from ..training.settings import Member, Settings
-from ..training.tasks import Current, Data, Task
+from ..training.tasks import Data, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +31,19 @@ class School:
     seed: int
     noise: float
     step: float
-    current: Current
+    current: str
     series: int
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
             raise InputError("seed", "an integer from 0 to 2^63 - 1", self.seed)
         self._draw(series=1, held_out=1)
-        if isinstance(self.series, bool) or not isinstance(self.series, int) or not 1 <= self.series < 2**32:
-            raise InputError("series", "an integer of at least 1", self.series)
+        if (
+            isinstance(self.series, bool)
+            or not isinstance(self.series, int | np.integer)
+            or not 1 <= self.series < 2**32
+        ):
+            raise InputError("--series", "an integer from 1 to 2^32 - 1", self.series)
         self.members()
 
     @property
@@ -60,7 +65,7 @@ class School:
         """What each is called in the file."""
         several = len(self.rates) > 1
         return [
-            f"dim={size},seed={number}" + (f",learning_rate={rate:g}" if several else "")
+            f"dim={size},seed={number}" + (f",learning_rate={_shortest(rate)}" if several else "")
             for size in self.sizes
             for number in range(self.seeds)
             for rate in self.rates
@@ -81,13 +86,13 @@ class School:
         settings = self.settings
         return {
             **data,
-            "series": self.series,
+            "series": int(self.series),
             **rates,
-            "epochs": settings.epochs,
+            "epochs": int(settings.epochs),
             "initialisation": settings.initialisation,
-            "optimiser": getattr(settings.optimiser, "__name__", repr(settings.optimiser)),
+            "optimiser": _called(settings.optimiser),
             "precision": settings.precision,
-            "test_every": settings.test_every,
+            "test_every": int(settings.test_every),
         }
 
     def made_by(self) -> dict[str, Any]:
@@ -98,7 +103,7 @@ class School:
             "dim": list(self.sizes),
             "seeds": self.seeds,
             "learning_rate": list(self.rates),
-            "snapshots": list(self.settings.kept),
+            "snapshots": [int(epoch) for epoch in self.settings.kept],
         }
 
     def words(self, losses: np.ndarray) -> str:
@@ -115,3 +120,17 @@ class School:
 def network_seed(seed: int, number: int) -> int:
     """The seed of network `number` of a training: different for all pairs."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _shortest(rate: float) -> str:
+    """The shortest decimal that is this number, so that no two have one name."""
+    short = f"{rate:g}"
+    return short if float(short) == rate else repr(rate)
+
+
+def _called(optimiser: Any) -> str:
+    """What an optimiser is called in any process: `repr` of a function would tell where it lies in memory."""
+    if isinstance(optimiser, functools.partial):
+        given = [*map(repr, optimiser.args), *(f"{k}={v!r}" for k, v in optimiser.keywords.items())]
+        return f"{_called(optimiser.func)}({', '.join(given)})"
+    return str(getattr(optimiser, "__name__", type(optimiser).__name__))

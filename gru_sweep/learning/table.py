@@ -62,10 +62,10 @@ class Table:
         return made
 
 
-def flags(words: type[IntEnum] | Sequence[str]) -> dict[str, Any]:
-    """The attributes that give integers meanings; -1 is what was not computed."""
+def flags(words: type[IntEnum] | Sequence[str], dtype: type = np.int8) -> dict[str, Any]:
+    """The attributes that give integers of a `dtype` meanings; -1 is what was not computed."""
     members = [m.name.lower() for m in words if m >= 0] if isinstance(words, type) else list(words)
     return {
-        "flag_values": np.arange(-1, len(members), dtype=np.int8),
+        "flag_values": np.arange(-1, len(members), dtype=dtype),
         "flag_meanings": " ".join(["not_computed", *(word.replace(" ", "_") for word in members)]),
     }

@@ -10,22 +10,26 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from ..records import InputError
+from ..records import InputError, nearest
 from ..sweeps.reading import open_dataset
 from .canvas import DPI, check, one_axes
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 """Those of Okabe & Ito, which colour-blind readers can tell apart; one for each size."""
+CURVES = {"loss", "test_loss", "gradient_norm"}
+"""What there is to draw."""
 SHOWN = 1000
 """Epochs drawn of each curve, evenly in the logarithm: more cannot be told apart."""
 
 
-def save_learning_curves(file: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+def save_learning_curves(
+    file: str | os.PathLike[str], path: str | os.PathLike[str], variable: str = "loss"
+) -> None:
     """Draw the learning curves in a file that `train` wrote and write them to a .png, .pdf or .svg file."""
     check(path, argument="path")
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     with open_dataset(file) as data:
-        learning_curves(data, ax=figure)
+        learning_curves(data, ax=figure, variable=variable)
     figure.savefig(path, dpi=DPI)
 
 
@@ -37,12 +41,14 @@ def learning_curves(
     Thin: each network; thick: the geometric mean of a size, over those that did not diverge. Losses are shown
     as the mean square error of an observed number, so that sets of data of any size compare.
 
-    Refused: a Dataset without that variable and the dimension `dim`.
+    Refused: a Dataset that is not a training's, another variable.
     """
-    if variable not in data or "dim" not in data[variable].dims:
-        raise InputError("data", f"a training with the variable {variable}", list(data.data_vars))
+    if not CURVES & set(data.data_vars):
+        raise InputError("data", f"a training, with {', '.join(sorted(CURVES))}", list(data.data_vars))
+    if variable not in CURVES:
+        raise InputError("variable", nearest(variable, sorted(CURVES)), variable)
     curves = data[variable]
-    along = next(name for name in curves.dims if "epoch" in str(name))
+    along = "test_epoch" if "test_epoch" in curves.dims else "epoch"
     epoch = curves[along].values
     chosen = np.unique(np.geomspace(1, len(epoch), SHOWN).round().astype(int)) - 1
     scale, label = _scale(data, curves)
@@ -56,7 +62,8 @@ def learning_curves(
             mean = np.exp(np.log(whole).mean(axis=0))
             axes.plot(epoch[chosen] + 1, mean, color=colour, linewidth=2.0, label=f"{size} units")
     axes.set(xscale="log", yscale="log", xlabel="epoch", ylabel=label)
-    axes.legend(fontsize="small", frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small", frameon=False)
     axes.set_title(str(data.attrs.get("title", "")), fontsize="medium", wrap=True)
     return axes
 

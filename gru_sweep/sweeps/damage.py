@@ -139,6 +139,10 @@ def _variable(file: h5py.File, name: str) -> Iterator[dict[str, Any]]:
     try:
         dataset = file[name]
         yield from _attributes(dataset, name)
+        if isinstance(dataset, h5py.Group):
+            for inside in dataset:
+                yield from _variable(file, f"{name}/{inside}")
+            return
         # Whatever a reader does after this process, this one has survived.
         _ = (
             dataset.is_scale,

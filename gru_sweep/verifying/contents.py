@@ -139,7 +139,7 @@ def misbuilt(file: h5py.File, columns: Mapping[str, str]) -> list[str]:
     if columns and file.attrs.get("file_format") != FORMAT:
         wrong.append(f"file_format is not {FORMAT!r}")
     for name, variable in file.items():
-        if variable.shape and not variable.is_scale:
+        if isinstance(variable, h5py.Dataset) and variable.shape and not variable.is_scale:
             bare = [place for place, dim in enumerate(variable.dims) if not len(dim)]
             wrong += [f"{name}: axis {place} has no scale" for place in bare]
     shape = file["status"].shape if "status" in file else ()
