@@ -63,3 +63,10 @@ def test_hopf_frequency_computes_a_coarse_map_where_there_is_none(tmp_path):
     notebook = execute(tmp_path / "hopf_frequency.ipynb", tmp_path)
     assert pictures(notebook) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["hopf_frequency.ipynb"]
+
+
+def test_training_learns_for_a_moment_where_there_are_no_results(tmp_path):
+    shutil.copy(ROOT / "experiments" / "notebooks" / "training.ipynb", tmp_path)
+    notebook = execute(tmp_path / "training.ipynb", tmp_path)
+    assert pictures(notebook) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["training.ipynb"]
