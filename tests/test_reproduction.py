@@ -149,3 +149,21 @@ def test_results_are_json_that_names_no_path():
     for path in (RESULTS / "REPRODUCTION.md", RESULTS / "reproduction.json"):
         assert "/home" not in path.read_text()
     json.loads((RESULTS / "reproduction.json").read_text())
+
+
+def test_claims_on_training_turn_on_what_was_learnt():
+    known = measured()
+    cycle = ("fig11", "fhn", "flow_has_the_topology", "interval", 0)
+    assert verdict_of("learn the FitzHugh-Nagumo cycle", known) == REPRODUCED
+    assert (
+        verdict_of("learn the FitzHugh-Nagumo cycle", Measured(replaced(known.results, cycle, 0.2)))
+        == REFUTED
+    )
+    held_out = ("fig12", "fhn", "held_out", "last_over_first", "verdict")
+    assert verdict_of("FitzHugh-Nagumo does not", known) == READING
+    assert (
+        verdict_of("FitzHugh-Nagumo does not", Measured(replaced(known.results, held_out, "falls")))
+        == REFUTED
+    )
+    least = ("fig12", "ring", "dynamics", -1, "least_eigenvalue")
+    assert verdict_of("No continuous attractor", Measured(replaced(known.results, least, 0.0))) == REFUTED

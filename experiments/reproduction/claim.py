@@ -24,6 +24,8 @@ FILES = {
     "fig08": "fig08_hopf_to_homoclinic",
     "fig09": "fig09_homoclinic_like",
     "fig10": "fig10_pseudo_line",
+    "fig11": "fig11_training",
+    "fig12": "fig12_learning_curves",
     "catalogue": "catalogue",
     "census": "census",
     "nullclines": "nullclines",

@@ -1,12 +1,12 @@
-"""Sections 4 to 6, Figs 10 to 12: lines of slow points, conjectures, training, and what was left open."""
+"""Sections 4 to 6: lines of slow points, conjectures, with `training_claims`, and what was left open."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from . import training_claims
 from .claim import DIRECT, READING, REFUTED, Claim, Finding, Measured, figure, verdict
 
-TRAINING = "nothing has been trained yet: it takes the data sets and the trainer of section 5"
 BEYOND = (
     "the program finds cycles, separatrices and bifurcations of two units; not of three, and no exponents"
 )
@@ -170,12 +170,7 @@ CLAIMS = (
         shapes_without_reset,
     ),
     Claim("6", "With it: pitchfork, sigmoid and U, O-shape.", figure("nullclines"), shapes_with_reset),
-    Claim("5.1, Fig 11", "Two units learn the FitzHugh-Nagumo cycle.", why=TRAINING),
-    Claim("5.2, Fig 11", "They learn a pseudo-line attractor for the line.", why=TRAINING),
-    Claim("5.3, Fig 11", "They fail on the ring: finitely many fixed points are left.", why=TRAINING),
-    Claim("5.3, Fig 12", "The ring improves with the number of units.", why=TRAINING),
-    Claim("5.3, Fig 12", "FitzHugh-Nagumo does not.", why=TRAINING),
-    Claim("1, 6", "No continuous attractor is learnt, in any finite dimension.", why=TRAINING),
+    *training_claims.CLAIMS,
     Claim("6", "Three units are probably chaotic for some parameters.", why=BEYOND),
     Claim(
         "6",
@@ -188,5 +183,5 @@ CLAIMS = (
         figure("robustness"),
         robust,
     ),
-    Claim("6", "Trained networks may hold redundant copies of a mechanism.", why=TRAINING),
+    training_claims.REDUNDANT,
 )
