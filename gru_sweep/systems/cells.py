@@ -17,11 +17,12 @@ from __future__ import annotations
 from typing import Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..records import InputError
+from .affine import affine, check_shapes, gate
+from .matrices import Scaled, floating
 
 _PARTS = {
     "U_h": ("d", "d"),
@@ -37,19 +38,12 @@ _PARTS = {
 }
 
 
-def _floating(value) -> Array | None:
-    if value is None:
-        return None
-    value = jnp.asarray(value)
-    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
-
-
 class GRU(eqx.Module):
     """A gated recurrent unit of d units and p inputs.
 
     **Arguments** (any part but `U_h` may be missing, and is then zero and costs nothing)
 
-    - `U_h`, `U_z`, `U_r`: recurrent weights, (d, d).
+    - `U_h`, `U_z`, `U_r`: recurrent weights, (d, d), arrays or `Scaled`.
     - `b_z`, `b_r`, `b_h`: biases, (d,). `b_hn`: the bias inside the reset gate, (d,), for `reset="after"`.
     - `W_z`, `W_r`, `W_h`: input weights, (d, p).
     - `reset`: `"before"` (the paper, Keras `reset_after=False`) or `"after"` the matrix (PyTorch, Flax).
@@ -57,16 +51,16 @@ class GRU(eqx.Module):
     Refused: shapes that disagree, and `b_hn` with `reset="before"`.
     """
 
-    U_h: Float[Array, "d d"] = eqx.field(converter=_floating)
-    U_z: Float[Array, "d d"] | None = eqx.field(converter=_floating, default=None)
-    U_r: Float[Array, "d d"] | None = eqx.field(converter=_floating, default=None)
-    b_z: Float[Array, " d"] | None = eqx.field(converter=_floating, default=None)
-    b_r: Float[Array, " d"] | None = eqx.field(converter=_floating, default=None)
-    b_h: Float[Array, " d"] | None = eqx.field(converter=_floating, default=None)
-    b_hn: Float[Array, " d"] | None = eqx.field(converter=_floating, default=None)
-    W_z: Float[Array, "d p"] | None = eqx.field(converter=_floating, default=None)
-    W_r: Float[Array, "d p"] | None = eqx.field(converter=_floating, default=None)
-    W_h: Float[Array, "d p"] | None = eqx.field(converter=_floating, default=None)
+    U_h: Float[Array, "d d"] | Scaled = eqx.field(converter=floating)
+    U_z: Float[Array, "d d"] | Scaled | None = eqx.field(converter=floating, default=None)
+    U_r: Float[Array, "d d"] | Scaled | None = eqx.field(converter=floating, default=None)
+    b_z: Float[Array, " d"] | None = eqx.field(converter=floating, default=None)
+    b_r: Float[Array, " d"] | None = eqx.field(converter=floating, default=None)
+    b_h: Float[Array, " d"] | None = eqx.field(converter=floating, default=None)
+    b_hn: Float[Array, " d"] | None = eqx.field(converter=floating, default=None)
+    W_z: Float[Array, "d p"] | None = eqx.field(converter=floating, default=None)
+    W_r: Float[Array, "d p"] | None = eqx.field(converter=floating, default=None)
+    W_h: Float[Array, "d p"] | None = eqx.field(converter=floating, default=None)
     reset: Literal["before", "after"] = eqx.field(static=True, default="before")
 
     def __check_init__(self):
@@ -74,17 +68,7 @@ class GRU(eqx.Module):
             raise InputError("reset", "'before' or 'after'", self.reset)
         if self.reset == "before" and self.b_hn is not None:
             raise InputError("b_hn", "None with reset='before'", f"an array of shape {self.b_hn.shape}")
-        sizes: dict[str, int] = {}
-        for name, dims in _PARTS.items():
-            part = getattr(self, name)
-            if part is None:
-                continue
-            if part.ndim != len(dims):
-                raise InputError(name, f"an array of shape ({', '.join(dims)})", f"shape {part.shape}")
-            for dim, size in zip(dims, part.shape):
-                if size == 0 or sizes.setdefault(dim, size) != size:
-                    want = ", ".join(str(sizes.get(k, k)) for k in dims)
-                    raise InputError(name, f"an array of shape ({want})", f"shape {part.shape}")
+        check_shapes(self, _PARTS)
 
     @property
     def dimension(self) -> int:
@@ -93,19 +77,19 @@ class GRU(eqx.Module):
 
     def gates(self, h: Float[Array, " d"], x: Float[Array, " p"] | None = None):
         """Update gate z, reset gate r and candidate state, each (d,); a gate without parts is 1/2."""
-        z = _gate(self._into_update(h, x))
+        z = gate(self._into_update(h, x))
         return z, *self._reset_and_candidate(h, x)
 
     def _into_update(self, h, x):
-        return _affine(self.U_z, h, self.W_z, x, self.b_z)
+        return affine(self.U_z, h, self.W_z, x, self.b_z)
 
     def _reset_and_candidate(self, h, x):
-        r = _gate(_affine(self.U_r, h, self.W_r, x, self.b_r))
+        r = gate(affine(self.U_r, h, self.W_r, x, self.b_r))
         if self.reset == "before":
-            inner = _affine(self.U_h, r * h, self.W_h, x, self.b_h)
+            inner = affine(self.U_h, r * h, self.W_h, x, self.b_h)
         else:
-            inner = r * _affine(self.U_h, h, None, None, self.b_hn)
-            outside = _affine(None, h, self.W_h, x, self.b_h)
+            inner = r * affine(self.U_h, h, None, None, self.b_hn)
+            outside = affine(None, h, self.W_h, x, self.b_h)
             inner = inner if outside is None else inner + outside
         return r, jnp.tanh(inner)
 
@@ -113,27 +97,10 @@ class GRU(eqx.Module):
         """dh/dt at state `h` (Eq 7), per unit of time; `x` is a constant input."""
         # 1 - sigma(v) = sigma(-v), which stays positive where a closed gate's z rounds to 1
         inner = self._into_update(h, x)
-        opening = _gate(inner if inner is None else -inner)
+        opening = gate(inner if inner is None else -inner)
         return opening * (self._reset_and_candidate(h, x)[1] - h)
 
     def step(self, h: Float[Array, " d"], x: Float[Array, " p"] | None = None) -> Float[Array, " d"]:
         """The next state of the discrete GRU (Eq 4)."""
         z, _, candidate = self.gates(h, x)
         return (1 - z) * candidate + z * h
-
-
-def _affine(U, h, W, x, b):
-    """`U h + W x + b` over the parts that are there, None where there are none."""
-    terms = []
-    if U is not None:
-        terms.append(U @ h)
-    if W is not None and x is not None:
-        terms.append(W @ x)
-    if b is not None:
-        terms.append(b)
-    return sum(terms[1:], terms[0]) if terms else None
-
-
-def _gate(inner):
-    """sigma(inner); a gate without parts is the constant sigma(0) = 1/2, exactly and for free."""
-    return 0.5 if inner is None else jax.nn.sigmoid(inner)
