@@ -6,8 +6,9 @@ import dataclasses
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
@@ -15,6 +16,8 @@ from .application import Config, Quiet, Seed, app, whole
 from .compiling import prepare_compiling
 from .logs import spoken
 from .stopping import Stop
+
+T = TypeVar("T", int, float)
 
 
 @app.command(
@@ -78,9 +81,9 @@ def train(
         plotting.check(plot)
         if plot.absolute() == out.absolute():
             raise InputError("--plot", "another file than --out", str(plot))
-    rates = (
-        {} if learning_rate is None else {"learning_rate": _numbers("--learning-rate", learning_rate, float)}
-    )
+    rates: dict[str, Any] = {}
+    if learning_rate is not None:
+        rates["learning_rate"] = _numbers("--learning-rate", learning_rate, float)
     plan = course.plan(
         task,
         dim=_numbers("--dim", dim, int),
@@ -102,7 +105,7 @@ def train(
     )
     prepare_compiling(device)
     with spoken(quiet), Stop() as stop:
-        outcome = course.execute(plan, None if quiet else reporter(noun="epochs"), stop)
+        outcome = course.execute(plan, None if quiet else reporter(noun=course.EPOCHS), stop)
     if plot is not None:
         plotting.save_learning_curves(out, plot)
     if as_json:
@@ -111,7 +114,7 @@ def train(
         print(reports.trained(outcome))
 
 
-def _numbers(flag, text, kind):
+def _numbers(flag: str, text: str, kind: Callable[[str], T]) -> list[T]:
     """Numbers separated by commas."""
     from ..records import InputError
 

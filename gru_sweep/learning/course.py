@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 LEARNING_RATE = 0.01
 MAX_DIM, MAX_SEEDS = 64, 100_000
+EPOCHS = "epochs"
+"""What a training is counted in: one for each network."""
 CHECKPOINT_SECONDS = 20.0
 """The most that a killed run loses."""
 
@@ -150,9 +152,8 @@ def execute(plan: Plan, progress: Progress | None = None, stop: Any = None) -> O
         if file.finished:
             return _outcome(plan, about, 0, 0.0, time.perf_counter() - began)
         data, members = school.data(), school.members()
-        with jax.default_device(device):
-            trainer = _trainer(school, data, file.earlier)
-            begun_at = trainer.epoch
+        trainer = _trainer(school, data, file.earlier, device)
+        begun_at = trainer.epoch
         total, before = len(members) * school.settings.epochs, len(members) * begun_at
         attributes = begun(about) if file.earlier is None else resumed(file.attributes, about, before, total)
         spent, safe = float(attributes["seconds"]), before
@@ -168,7 +169,7 @@ def execute(plan: Plan, progress: Progress | None = None, stop: Any = None) -> O
             save({**groups, archive.CHECKPOINT: archive.checkpoint(trainer.state())}, complete=False)
 
         progress.start(total, before)
-        with reported(plan.out, lambda: safe, lambda: total, progress), jax.default_device(device):
+        with jax.default_device(device), reported(plan.out, lambda: safe, lambda: total, progress, EPOCHS):
             started = saved = time.perf_counter()
             known = begun_at
 
@@ -210,7 +211,7 @@ def train(
     """
     shown = "".join(f", {name}={value!r}" for name, value in options.items())
     name = task if isinstance(task, str) else task.name
-    report = (reporter(noun="epochs") if progress else None) if isinstance(progress, bool) else progress
+    report = (reporter(noun=EPOCHS) if progress else None) if isinstance(progress, bool) else progress
     execute(plan(task, out=out, command=f"gru_sweep.train({name!r}{shown})", **options), report)
     return store.open_dataset(out)
 
@@ -226,11 +227,13 @@ def _whole(name: str, values: Sequence[int] | int, low: int, high: int) -> tuple
     return tuple(sorted(int(one) for one in given))
 
 
-def _trainer(school: School, data: tasks.Data, earlier: Mapping[str, np.ndarray] | None) -> Trainer:
+def _trainer(
+    school: School, data: tasks.Data, earlier: Mapping[str, np.ndarray] | None, device: jax.Device
+) -> Trainer:
     """The trainer at the epoch of an earlier state. Refused: a state of other data, of a task of the same
     name say, or of another optimiser."""
     try:
-        return Trainer(data.train, data.test, school.members(), school.settings, state=earlier)
+        return Trainer(data.train, data.test, school.members(), school.settings, earlier, device=device)
     except InputError as error:
         if error.argument != "state":
             raise

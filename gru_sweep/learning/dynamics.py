@@ -47,9 +47,9 @@ the time of a crossing is interpolated."""
 COLUMNS = (
     Column("status", "what is known of the flow's fixed points, and of two units of all else", flags=Status),
     Column("n_fixed_points", "number of fixed points found", dtype=np.int16),
-    Column("n_sinks", "fixed points that attract in the flow", dtype=np.int16),
-    Column("n_sources", "fixed points that repel in the flow", dtype=np.int16),
-    Column("n_saddles", "saddles of the flow", dtype=np.int16),
+    Column("n_sinks", "of those found, how many attract in the flow", dtype=np.int16),
+    Column("n_sources", "of those found, how many repel in the flow", dtype=np.int16),
+    Column("n_saddles", "of those found, how many are saddles of the flow", dtype=np.int16),
     Column("n_stable_cycles", "stable limit cycles of the flow, two units", dtype=np.int16),
     Column("n_unstable_cycles", "unstable limit cycles of the flow, two units", dtype=np.int16),
     Column("frequency", "frequency of the largest stable limit cycle of the flow, two units", (), "1/time"),

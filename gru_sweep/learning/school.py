@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..records import InputError
 from ..training import tasks
 from ..training.settings import Member, Settings
 from ..training.tasks import Data, Task
@@ -35,15 +34,8 @@ class School:
     series: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
-            raise InputError("seed", "an integer from 0 to 2^63 - 1", self.seed)
-        self._draw(series=1, held_out=1)
-        if (
-            isinstance(self.series, bool)
-            or not isinstance(self.series, int | np.integer)
-            or not 1 <= self.series < 2**32
-        ):
-            raise InputError("--series", "an integer from 1 to 2^32 - 1", self.series)
+        tasks.check_series(self.series)
+        _ = self._sample
         self.members()
 
     @property
@@ -74,13 +66,18 @@ class School:
     def data(self) -> Data:
         return self._draw(series=self.series)
 
+    @functools.cached_property
+    def _sample(self) -> Data:
+        """A series of each set: whether it can be drawn, and what decides all."""
+        return self._draw(series=1, held_out=1)
+
     def _draw(self, **sizes: Any) -> Data:
         options: dict[str, Any] = {"noise": self.noise, "step": self.step, "current": self.current}
         return tasks.draw(self.task, self.seed, **options, **sizes)
 
     def attributes(self) -> dict[str, Any]:
         """What decides the result, for a file: strings and numbers."""
-        data = self._draw(series=1, held_out=1).attributes()
+        data = self._sample.attributes()
         del data["series"], data["held_out"], data["points"], data["title"]
         rates = {} if len(self.rates) > 1 else {"learning_rate": self.rates[0]}
         settings = self.settings

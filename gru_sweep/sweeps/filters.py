@@ -1,8 +1,8 @@
 """The filters of every HDF5 chunk, and their application without HDF5.
 
 Three that every plain HDF5 reader knows: shuffle, deflate, Fletcher's checksum. What HDF5 would do on
-writing is done here instead, and the result is handed over as it is to be stored: its own deflate takes ten
-times as long as Intel's at the same ratio, and a block of a second is to be on disk in a few hundredths.
+writing is done here instead, and the result is handed over as it is to be stored: its own deflate takes
+many times as long as Intel's at the same ratio, and a block of a second is to be on disk in a few hundredths.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from gru_sweep.sweeps.filters import FILTERS
 from gru_sweep.sweeps.layout import Layout
 
 FORMAT = "gru_sweep 1"
-"""The attribute `file_format` of every file of ours."""
+"""The attribute `file_format` of a sweep's file."""
 
 MAX_LISTED_CLASSES = 1000
 MAX_ATTRIBUTE_BYTES = 32_768

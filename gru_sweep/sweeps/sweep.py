@@ -18,25 +18,29 @@ from gru_sweep.sweeps.store import Labeller, Share, Store
 
 logger = logging.getLogger(__name__)
 
+POINTS = "points"
+"""What a sweep is counted in."""
+
 
 class Interrupted(KeyboardInterrupt):
-    """The sweep was asked to stop; `safe` of `total` points are on disk and `--resume` goes on from there."""
+    """The work was asked to stop; `safe` of `total` points, or of what `noun` says, are on disk and
+    `--resume` goes on from there."""
 
-    def __init__(self, file: Path, safe: int, total: int):
+    def __init__(self, file: Path, safe: int, total: int, noun: str = POINTS):
         self.file, self.safe, self.total = file, safe, total
-        super().__init__(f"interrupted: {how_far(file, safe, total)}")
+        super().__init__(f"interrupted: {how_far(file, safe, total, noun)}")
 
 
 class SweepError(RuntimeError):
     """The file could not be written (disk full, read-only), or a connection to those who compute was lost;
     says what is safe and how to go on."""
 
-    def __init__(self, file: Path, safe: int, total: int, cause: BaseException):
+    def __init__(self, file: Path, safe: int, total: int, cause: BaseException, noun: str = POINTS):
         self.file, self.safe, self.total = file, safe, total
         number = getattr(cause, "errno", None)
         reason = os.strerror(number) if number else str(cause).partition("\n")[0]
         what = reason if isinstance(cause, ConnectionError) else f"cannot write: {reason}"
-        super().__init__(f"{what}; {how_far(file, safe, total)}")
+        super().__init__(f"{what}; {how_far(file, safe, total, noun)}")
 
 
 @dataclass(frozen=True)
@@ -123,17 +127,21 @@ def run(
 
 @contextmanager
 def reported(
-    path: Path, safe: Callable[[], int], total: Callable[[], int], progress: Progress
+    path: Path,
+    safe: Callable[[], int],
+    total: Callable[[], int],
+    progress: Progress,
+    noun: str = POINTS,
 ) -> Iterator[None]:
-    """What stops a sweep says how many of its points are safe; in the end `progress` is told."""
+    """What stops a piece of work says how much of it is safe; in the end `progress` is told."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(path, safe(), total()) from None
+        raise Interrupted(path, safe(), total(), noun) from None
     except OSError as error:
-        raise SweepError(path, safe(), total(), error) from error
+        raise SweepError(path, safe(), total(), error, noun) from error
     except Exception as error:
-        error.add_note(how_far(path, safe(), total()))
+        error.add_note(how_far(path, safe(), total(), noun))
         raise
     finally:
         progress.finish()
@@ -151,8 +159,8 @@ class Silent:
     def finish(self) -> None: ...
 
 
-def how_far(file: Path, safe: int, total: int) -> str:
-    """How many points are on disk, in words."""
+def how_far(file: Path, safe: int, total: int, noun: str = POINTS) -> str:
+    """How many points, or of what `noun` says, are on disk, in words."""
     if not safe:
-        return f"none of {total} points is safe"
-    return f"{safe} of {total} points are safe in {file}; the same command with --resume goes on from there"
+        return f"none of {total} {noun} is safe"
+    return f"{safe} of {total} {noun} are safe in {file}; the same command with --resume goes on from there"

@@ -21,8 +21,7 @@ from .unrolled import Series, losses, losses_and_gradients
 
 ROWS = 8
 """Units of all members of a group on a CPU together: enough to hide the calls of XLA's kernels, few enough
-for the states of all steps to stay near the core. Measured at d = 2, 4, 8, 16: half or twice as many cost
-5 to 50 per cent more."""
+for the states of all steps to stay near the core. At 2 to 16 units half or twice as many are slower."""
 ACCELERATOR_WIDTH = 1024
 """The most members of a group elsewhere. Not measured."""
 EPOCHS = 256

@@ -50,6 +50,11 @@ def _check_count(argument: str, value: Any, lowest: int, highest: int) -> None:
         raise InputError(argument, f"an integer from {lowest} to {shown}", value)
 
 
+def check_series(number: Any) -> None:
+    """Refuse a number of training series that cannot be drawn."""
+    _check_count("--series", number, 1, 2**32 - 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A planar system, and how it is sampled.
@@ -246,7 +251,7 @@ def draw(
     _check_step("--step", step)
     _check_noise("--noise", noise)
     _check_count("--seed", seed, 0, 2**63 - 1)
-    _check_count("--series", series, 1, 2**32 - 1)
+    check_series(series)
     _check_count("--held-out", held_out, 1, 2**32 - 1)
     _check_count("--points", points, 2, 2**32 - 1)
     if current not in get_args(Current):

@@ -54,8 +54,8 @@ class Trainer:
     """Trains all members, full batch, on `train`, (n, T + 1, p), and watches `test`, (m, T' + 1, p).
 
     **Arguments**: the series, the `members`, their `settings`; `state`, of another trainer of the same, to go
-    on from; `threads`: groups side by side, by default one per core. Refused: bad series, no members, a state
-    of other members or settings.
+    on from; `threads`: groups side by side, by default one per core; `device`: JAX's first if None. Refused:
+    bad series, no members, a state of other members or settings.
 
     `compile_seconds` and `compilations` say what was compiled, once for each size.
     """
@@ -69,13 +69,14 @@ class Trainer:
         state: Mapping[str, np.ndarray] | None = None,
         *,
         threads: int | None = None,
+        device: jax.Device | None = None,
     ):
         self.settings, self.members = settings or Settings(), check_members(members)
         train = check_series("train", train)
         test = check_series("test", test, train.shape)
         self._dtype = np.dtype(self.settings.precision)
         self._identity = identity(self.members, (train, test), self.settings.test_every)
-        self._device = jax.local_devices()[0]
+        self._device = device or jax.local_devices()[0]
         with self._precision():
             data = blocks(train, self._dtype), blocks(test, self._dtype)
             self._series: tuple[Series, Series] = jax.device_put(data, self._device)

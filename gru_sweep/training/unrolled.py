@@ -15,10 +15,9 @@ and the gradients are the sums over steps and series of a_g h^T, a_n q^T, e h'^T
 biases. They are formed inside the backward loop, so that nothing grows with the number of steps but what was
 kept. The first step is apart: h(0) = (1 - z) o n has no h, so that W_r is never used: its gradient is zero.
 
-Every matrix product has the series as its long axis, one product per member. Measured on 2 cores against
-products written out as sums, which XLA fuses but then computes again in every consumer: 3 times faster at
-d = 2, 10 times at d = 16. Series come in blocks of equal size, padded with series of weight zero: a block's
-states stay in the cache.
+Every matrix product has the series as its long axis, one product per member: products written out as sums
+would be fused, and then computed again in every consumer. Series come in blocks of equal size, padded with
+series of weight zero: a block's states stay in the cache.
 """
 
 from __future__ import annotations
@@ -35,8 +34,7 @@ from ..records import InputError
 from .networks import Network
 
 BLOCK = 1024
-"""The most series in a block. Smaller ones were slower: 667 series as 1, 2, 3 blocks took 1, 1.4, 1.7 times
-as long at d = 2, and no less at d = 16."""
+"""The most series in a block. Smaller ones are slower at few units, and no faster at many."""
 LANES = 16
 """A block is padded to a multiple of it, the widest vectors' single-precision lanes: no series is computed by
 the remainder of a vectorised loop, which may round otherwise."""
