@@ -26,6 +26,7 @@ FILES = {
     "fig10": "fig10_pseudo_line",
     "fig11": "fig11_training",
     "fig12": "fig12_learning_curves",
+    "choices": "learning_choices",
     "catalogue": "catalogue",
     "census": "census",
     "nullclines": "nullclines",

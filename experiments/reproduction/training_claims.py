@@ -23,10 +23,9 @@ def cycle(m: Measured) -> Finding:
     period, true = m("fig11", "fhn", "period_of_the_flow", "median"), m("fig11", "fhn", "true_period")
     value = f"{count(has)} have one stable cycle around one unstable fixed point; flow and map agree in "
     value += f"{agree['count']} of {agree['of']}; period {period:.2f} steps, in truth {true:.2f}"
-    why = (
-        f"the others rest; the cycle is there after {m('fig11', 'fhn', 'epoch_of_the_cycle', 'median'):.0f} "
-    )
-    why += "epochs (median)"
+    when = m("fig11", "fhn", "epoch_of_the_cycle", "median")
+    why = f"the others rest; the cycle is there after {when:.0f} epochs (median); from block rotations "
+    why += f"{count(m('choices', 'initialisations', 'by_name', 'rotation', 'a_cycle'))}"
     return Finding(value, verdict(has["interval"][0] > 0.5 and agree["count"] == agree["of"]), why)
 
 
@@ -72,11 +71,23 @@ def falls(m: Measured, task: str, which: str) -> str:
     return m("fig12", task, which, "last_over_first", "verdict")
 
 
+def whatever(m: Measured, task: str) -> str:
+    """Whether the training error falls in short trainings under choices that the text leaves open."""
+    rows = {
+        name: row["last_over_first"] for name, row in m("choices", "rows").items() if name.startswith(task)
+    }
+    where = ", ".join(
+        name.removeprefix(f"{task}, ") for name, row in rows.items() if row["verdict"] == "falls"
+    )
+    return f"the training error falls in {m('choices', 'epochs')} epochs, too, with {where}"
+
+
 def ring_by_size(m: Measured) -> Finding:
     sizes = ", ".join(str(size) for size in m("fig12", "ring", "sizes"))
     value = f"{sizes} units: {errors(m, 'ring', 'training')}; {errors(m, 'ring', 'held_out')}"
     floor = m("fig12", "ring", "floor")
     why = f"the noise leaves {floor['training']:.3f}, held out {floor['held_out']:.3f}, to the best forecast"
+    why += f"; {whatever(m, 'ring')}"
     training, held_out = (falls(m, "ring", which) for which in ("training", "held_out"))
     if training != "falls":
         return Finding(value, REFUTED, why)
@@ -99,7 +110,9 @@ def fhn_by_size(m: Measured) -> Finding:
     why = "read as 'held out': the training error falls, by learning the noise of the current, which leaves "
     why += f"{floor['training']:.3f}, held out {floor['held_out']:.3f}, to the best forecast"
     best = m("fig12", "fhn", "held_out_at_its_best", "last_over_first", "quotient")
-    return Finding(value, READING, why + f"; at each curve's best epoch the quotient is {best:.3f}")
+    return Finding(
+        value, READING, why + f"; at each curve's best epoch the quotient is {best:.3f}; {whatever(m, 'fhn')}"
+    )
 
 
 def continuous(m: Measured) -> Finding:
