@@ -6,13 +6,18 @@ import threading
 
 _EVENT = "/jax/core/compile/backend_compile_duration"
 _lock = threading.Lock()
-_count = 0
+_count, _seconds = 0, 0.0
 _listening = False
 
 
 def count() -> int:
     """Programs compiled (or fetched from the persistent cache) in this process since `listen`."""
     return _count
+
+
+def seconds() -> float:
+    """Spent in compiling them, in all threads together."""
+    return _seconds
 
 
 def listen() -> None:
@@ -28,7 +33,8 @@ def listen() -> None:
 
 
 def _heard(event: str, duration_secs: float, **_: str | int) -> None:
-    global _count
+    global _count, _seconds
     if event == _EVENT:
         with _lock:
             _count += 1
+            _seconds += duration_secs

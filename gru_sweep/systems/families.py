@@ -70,7 +70,7 @@ class Family:
     title: str
     equation: str
     coordinates: tuple[Coordinate, ...]
-    build: Callable[..., GRU]
+    build: Callable[..., Any]
 
     def bound(self, weights: GRU | None = None, seed: int = 0) -> Family:
         """The family with what it needs besides coordinates: a cell, a seed, or (most) nothing."""

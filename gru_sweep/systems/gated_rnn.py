@@ -43,6 +43,8 @@ class GatedRNN(eqx.Module):
     tau_r: Number = eqx.field(converter=floating, default=1.0)
 
     def __check_init__(self):
+        if self.J_h.ndim != 2 or not self.J_h.size:
+            raise InputError("J_h", "an array of shape (n, n)", f"shape {self.J_h.shape}")
         size = self.J_h.shape[0]
         for name in ("J_h", "J_z", "J_r"):
             if getattr(self, name).shape != (size, size):
@@ -74,11 +76,11 @@ class GatedRNN(eqx.Module):
 
     def __call__(self, state: Float[Array, " m"], x: Float[Array, " m"] | None = None) -> Float[Array, " m"]:
         """d[h, z, r]/dt at `state`, per unit of time; `x` = [I_h, I_z, I_r], zero if not given."""
-        h, z, r = jnp.split(state, 3)
+        n = self.units
+        h, z, r = state[:n], state[n : 2 * n], state[2 * n :]
         phi = self.activity(h)
-        drive = jnp.concatenate([self.J_h @ (phi * self.reset_gate(r)), self.J_z @ phi, self.J_r @ phi])
+        to_h, to_z, to_r = self.J_h @ (phi * self.reset_gate(r)), self.J_z @ phi, self.J_r @ phi
         if x is not None:
-            drive = drive + x
-        to_h, to_z, to_r = jnp.split(drive, 3)
+            to_h, to_z, to_r = to_h + x[:n], to_z + x[n : 2 * n], to_r + x[2 * n :]
         rates = self.update_gate(z) * (to_h - h), (to_z - z) / self.tau_z, (to_r - r) / self.tau_r
         return jnp.concatenate(rates)

@@ -23,8 +23,8 @@ from jaxtyping import Array, Float
 from .affine import affine, check_shapes, gate
 from .matrices import Scaled, dense, floating
 
-_PARTS = {f"U_{k}": ("d", "d") for k in "fiog"} | {f"b_{k}": ("d",) for k in "fiog"}
-_PARTS |= {f"W_{k}": ("d", "p") for k in "fiog"}
+_PARTS = {f"U_{k}": ("d", "d") for k in "gfio"} | {f"b_{k}": ("d",) for k in "gfio"}
+_PARTS |= {f"W_{k}": ("d", "p") for k in "gfio"}
 
 
 class LSTM(eqx.Module):
@@ -91,6 +91,7 @@ class LSTM(eqx.Module):
     def box(self) -> Float[Array, " n"]:
         """Half sides of a trapping region of the cell without input, (2d,): 1 for h; for c, 1 / (1 - f) with
         the forget gate's largest value over |h| <= 1."""
-        reach = jnp.zeros(self.units) if self.U_f is None else jnp.abs(dense(self.U_f)).sum(axis=1)
+        ones = jnp.ones(self.units, self.U_g.dtype)
+        reach = 0 * ones if self.U_f is None else jnp.abs(dense(self.U_f)).sum(axis=1)
         inner = reach if self.b_f is None else reach + self.b_f
-        return jnp.concatenate([jnp.ones(self.units), 1 / gate(-inner)])
+        return jnp.concatenate([ones, 1 / gate(-inner)])

@@ -9,6 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
+def floating(value: Any) -> Any:
+    """None and `Scaled` as they are, anything else as an array of floating point numbers."""
+    if value is None or isinstance(value, Scaled):
+        return value
+    value = jnp.asarray(value)
+    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
+
+
 class Scaled(eqx.Module):
     """`gain * matrix` that acts as `gain * (matrix @ v)`.
 
@@ -16,8 +24,8 @@ class Scaled(eqx.Module):
     product of two matrices. `gain`: a number; `matrix`: (m, n).
     """
 
-    gain: Float[Any, ""]
-    matrix: Float[Any, "m n"]
+    gain: Float[Array, ""] = eqx.field(converter=floating)
+    matrix: Float[Array, "m n"] = eqx.field(converter=floating)
 
     def __matmul__(self, v: Float[Array, " n"]) -> Float[Array, " m"]:
         return self.gain * (self.matrix @ v)
@@ -37,14 +45,6 @@ class Scaled(eqx.Module):
     def dense(self) -> Float[Array, "m n"]:
         """The matrix, multiplied out."""
         return self.gain * self.matrix
-
-
-def floating(value: Any) -> Any:
-    """None and `Scaled` as they are, anything else as an array of floating point numbers."""
-    if value is None or isinstance(value, Scaled):
-        return value
-    value = jnp.asarray(value)
-    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
 
 
 def dense(matrix: Array | Scaled) -> Array:
