@@ -2,19 +2,23 @@
 
     python experiments/gating_theory.py [--quick] [--out-dir results]
 
-dh/dt = sig_z (-h + J^h (tanh(g h) o sig(alpha_r r))), r = J^r tanh(g h), sig_z = 1/2: the network of
-Krishnamurthy, Can & Schwab (2022) without biases, with alpha_z = 0 and tau_r to 0. Networks are simulated at
-gains where the theory has chaos, and their correlation in time is compared with it. At one alpha_r beyond
-the tricritical point, gains are scanned across the onset: chaos appears with finite activity while zero is
-stable. Prints a table; writes gating_theory.h5, .png and .json.
+dh/dt = sig_z (-h + J^h (tanh(g h + b_h) o sig(alpha_r r - beta_r))), tau_r dr/dt = -r + J^r tanh(g h + b_h):
+the network of Krishnamurthy, Can & Schwab (2022) with alpha_z = 0, so that sig_z = 1/2. Networks are
+simulated where the theory has chaos, for tau_r to 0 and for reset gates as slow as units and slower, with and
+without biases, and their correlations in time are compared with it. At one alpha_r beyond the tricritical
+point, gains are scanned across the onset: chaos appears with finite activity while zero is stable. Prints a
+table; writes gating_theory.h5, .png and .json.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,12 +26,24 @@ from matplotlib.figure import Figure
 from outputs import arguments, write
 
 from gru_sweep.gating import chaotic_states, critical_gains, dmft
+from gru_sweep.gating.correlations import stationary_state
+from gru_sweep.systems import ensembles
 
 NAME = "gating_theory"
-POINTS = ((5.0, 0.0), (2.5, 5.0), (2.5, 10.0))
-"""(g, alpha_r) at which correlations are compared."""
+COORDINATES = ("g", "alpha_r", "tau_r", "b_h", "beta_r")
+POINTS = (
+    (5.0, 0.0, 0.0, 0.0, 0.0),
+    (2.5, 5.0, 0.0, 0.0, 0.0),
+    (2.5, 10.0, 0.0, 0.0, 0.0),
+    (2.5, 5.0, 1.0, 0.0, 0.0),
+    (2.5, 10.0, 1.0, 0.0, 0.0),
+    (2.5, 10.0, 8.0, 0.0, 0.0),
+    (4.0, 10.0, 1.0, 0.0, 1.0),
+    (3.0, 5.0, 1.0, 0.3, 0.5),
+)
+"""COORDINATES at which correlations are compared."""
 ALPHA_R = 10.0
-"""alpha_r at which the onset is scanned."""
+"""alpha_r at which the onset is scanned, for tau_r to 0."""
 GAINS = (1.7, 1.8, 1.84, 1.88, 1.92, 2.0, 2.1)
 """Below and above the onset there, 1.859 by theory."""
 STEP = 0.1
@@ -47,59 +63,90 @@ class Effort:
     record: float
 
 
-FULL = Effort(units=500, networks=6, settle=100.0, record=400.0)
+FULL = Effort(units=1000, networks=10, settle=150.0, record=500.0)
 QUICK = Effort(units=256, networks=1, settle=40.0, record=100.0)
 
 
-def simulate(g: float, alpha_r: float, effort: Effort, seed: int) -> np.ndarray:
-    """States (times, units) of one network that starts from unit activity."""
-    rng = np.random.default_rng(seed)
-    n = effort.units
-    own, reset = rng.normal(size=(2, n, n)) / np.sqrt(n)
-    h = rng.normal(size=n)
+def simulate(effort: Effort, number: int) -> np.ndarray:
+    """States (times, units, points) of one network, started with unit activity, at POINTS and then GAINS.
 
-    def rate(h: np.ndarray) -> np.ndarray:
-        phi = np.tanh(g * h)
-        return 0.5 * (own @ (phi * 0.5 * (1.0 + np.tanh(0.5 * alpha_r * (reset @ phi)))) - h)
+    In float32: the statistics of chaos do not know its rounding.
+    """
+    ensemble = ensembles.named("gated-rnn")
+    drawn = ensemble.draw(effort.units, 0, number)
+    own, reset = (jnp.asarray(drawn[k], jnp.float32) for k in "hr")
+    start = jnp.asarray(ensemble.start(effort.units, 0, number)[: effort.units], jnp.float32)
+    scan = [(g, ALPHA_R, 0.0, 0.0, 0.0) for g in GAINS]
+    g, alpha_r, tau_r, b_h, beta_r = jnp.asarray([*POINTS, *scan], jnp.float32).T
+    slow = tau_r > 0.0
 
-    kept = []
-    settle, total = (round(time / STEP) for time in (effort.settle, effort.settle + effort.record))
-    for k in range(total):
-        first = rate(h)
-        h = h + 0.5 * STEP * (first + rate(h + STEP * first))
-        if k >= settle and k % EVERY == 0:
-            kept.append(h)
-    return np.array(kept)
+    def rate(h, r):
+        phi = jnp.tanh(g * h + b_h)
+        drive = reset @ phi
+        gate = jax.nn.sigmoid(alpha_r * jnp.where(slow, r, drive) - beta_r)
+        return 0.5 * (own @ (phi * gate) - h), jnp.where(slow, (drive - r) / jnp.where(slow, tau_r, 1.0), 0.0)
+
+    def step(_, state):
+        h, r = state
+        dh, dr = rate(h, r)
+        dh2, dr2 = rate(h + STEP * dh, r + STEP * dr)
+        return h + 0.5 * STEP * (dh + dh2), r + 0.5 * STEP * (dr + dr2)
+
+    @jax.jit
+    def run(state):
+        def keep(state, _):
+            return jax.lax.fori_loop(0, EVERY, step, state), state[0]
+
+        settled = jax.lax.fori_loop(0, round(effort.settle / STEP), step, state)
+        return jax.lax.scan(keep, settled, length=round(effort.record / STEP / EVERY))[1]
+
+    h = jnp.broadcast_to(start[:, None], (effort.units, g.size))
+    return np.asarray(run((h, jnp.zeros_like(h))))
 
 
 def correlation(states: np.ndarray) -> np.ndarray:
     """<h(t) h(t + lag)> over times and units, at LAGS lags."""
-    return np.array([(states[: len(states) - k] * states[k:]).mean() for k in range(LAGS)])
+    return np.array([(states[: len(states) - k] * states[k:]).mean(dtype=float) for k in range(LAGS)])
 
 
 def lasting(states: np.ndarray) -> float:
     """<h^2> over units and the second half of the times."""
-    return float((states[len(states) // 2 :] ** 2).mean())
+    return float((states[len(states) // 2 :] ** 2).mean(dtype=float))
+
+
+def theory(lag: np.ndarray, g: float, alpha_r: float, tau_r: float, b_h: float, beta_r: float) -> np.ndarray:
+    """C(lag)."""
+    state = stationary_state(g, alpha_r, tau_r=tau_r, b_h=b_h, beta_r=beta_r)
+    if not state.resolved:
+        raise RuntimeError(f"the theory has not settled at g = {g:g}, alpha_r = {alpha_r:g}")
+    return state.correlation(lag)
 
 
 def compute(effort: Effort) -> tuple[xr.Dataset, dict[str, Any]]:
     """Correlations at POINTS and the activity across the onset, simulated and by theory."""
     lag = np.arange(LAGS) * EVERY * STEP
-    seeds = range(effort.networks)
-    simulated = np.array([[correlation(simulate(*p, effort, k)) for k in seeds] for p in POINTS])
-    theory = np.array([chaotic_states(*p)[-1].correlation(lag) for p in POINTS])
-    activity = np.array([[lasting(simulate(g, ALPHA_R, effort, k)) for k in seeds] for g in GAINS])
+    found = []
+    for number in range(effort.networks):
+        states = simulate(effort, number)
+        first, rest = states[:, :, : len(POINTS)], states[:, :, len(POINTS) :]
+        found.append(
+            (
+                [correlation(first[:, :, k]) for k in range(len(POINTS))],
+                [lasting(x) for x in rest.T.swapaxes(1, 2)],
+            )
+        )
+    simulated, activity = (np.swapaxes(np.array(parts), 0, 1) for parts in zip(*found))
+    expected = np.array([theory(lag, *p) for p in POINTS])
     states = [chaotic_states(g, ALPHA_R) for g in GAINS]
     data = xr.Dataset(
         {
             "simulated": (("point", "network", "lag"), simulated),
-            "theory": (("point", "lag"), theory),
+            "theory": (("point", "lag"), expected),
             "activity": (("gain", "network"), activity),
             "activity_theory": ("gain", np.array([s[-1].variance if s else 0.0 for s in states])),
         },
         coords={
-            "g": ("point", np.array([p[0] for p in POINTS])),
-            "alpha_r": ("point", np.array([p[1] for p in POINTS])),
+            **{name: ("point", np.array(values)) for name, values in zip(COORDINATES, zip(*POINTS))},
             "lag": ("lag", lag, {"units": "time"}),
             "gain": ("gain", np.array(GAINS)),
         },
@@ -109,18 +156,18 @@ def compute(effort: Effort) -> tuple[xr.Dataset, dict[str, Any]]:
         "effort": dataclasses.asdict(effort),
         "correlations": [
             {
-                "g": g,
-                "alpha_r": alpha_r,
-                "theory": float(theory[k, 0]),
+                **dict(zip(COORDINATES, point)),
+                "theory": float(expected[k, 0]),
                 "simulated": float(mean[k]),
                 "standard_error": float(error[k]) if effort.networks > 1 else None,
-                "relative_difference": float(mean[k] / theory[k, 0] - 1.0),
+                "relative_difference": float(mean[k] / expected[k, 0] - 1.0),
                 "largest_difference_of_normalised": float(
-                    np.abs(simulated[k].mean(0) / mean[k] - theory[k] / theory[k, 0]).max()
+                    np.abs(simulated[k].mean(0) / mean[k] - expected[k] / expected[k, 0]).max()
                 ),
             }
-            for k, (g, alpha_r) in enumerate(POINTS)
+            for k, point in enumerate(POINTS)
         ],
+        "largest_relative_difference": float(np.abs(mean / expected[:, 0] - 1.0).max()),
         "onset": {
             **critical_gains(ALPHA_R).to_dict(),
             "scan": [
@@ -132,17 +179,23 @@ def compute(effort: Effort) -> tuple[xr.Dataset, dict[str, Any]]:
     return data, verdict
 
 
+def _name(data: xr.Dataset, k: int) -> str:
+    """g, alpha_r and tau_r of a point, and the biases that it has."""
+    signs = dict(zip(COORDINATES, ("g", "α_r", "τ_r", "b_h", "β_r")))
+    values = {name: float(data[name][k]) for name in COORDINATES}
+    return ", ".join(f"{signs[name]} = {v:g}" for name, v in values.items() if v or name in COORDINATES[:3])
+
+
 def picture(data: xr.Dataset, onset: float, path: Path) -> None:
     """Correlations on the left, the onset on the right; circles simulated, lines theory, dashed unstable."""
-    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(10.0, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for k in range(data.sizes["point"]):
-        label = f"g = {float(data.g[k]):g}, α_r = {float(data.alpha_r[k]):g}"
-        (line,) = left.plot(data.lag, data.theory[k], label=label)
+        (line,) = left.plot(data.lag, data.theory[k], label=_name(data, k))
         left.plot(data.lag, data.simulated[k].mean("network"), "o", color=line.get_color(), markersize=3)
     left.set(xlabel="τ", ylabel="C(τ)")
-    left.legend()
+    left.legend(fontsize="x-small")
     right.axvline(onset, color="0.6", linestyle=":", label="onset by theory")
     right.plot(data.gain, data.activity, "o", color="C0", markersize=4)
     born, top = dmft.fold(ALPHA_R), chaotic_states(float(data.gain.max()), ALPHA_R)[-1].s
@@ -160,8 +213,10 @@ def main() -> None:
     given = arguments(__doc__, quick="few units, one network, short runs")
     data, verdict = compute(QUICK if given.quick else FULL)
     for row in verdict["correlations"]:
+        error = math.nan if row["standard_error"] is None else row["standard_error"]
         print(
-            f"g {row['g']:g}, alpha_r {row['alpha_r']:g}: C(0) {row['simulated']:.5f} simulated, "
+            ", ".join(f"{name} {row[name]:g}" for name in COORDINATES)
+            + f": C(0) {row['simulated']:.5f} +- {error:.5f} simulated, "
             f"{row['theory']:.5f} by theory ({row['relative_difference']:+.1%}); C(tau)/C(0) differs by "
             f"{row['largest_difference_of_normalised']:.3f} at most"
         )

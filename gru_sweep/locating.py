@@ -18,7 +18,7 @@ from .analysis.bifurcations.line import Located
 from .analysis.bifurcations.line import locate as locate_on
 from .analysis.bifurcations.rectangle import diagram
 from .coordinates import Number
-from .measures import MEASURES, SMALL, Evaluator
+from .measures import PLANAR, SMALL, Evaluator
 from .records import InputError
 from .studies import Weights
 from .sweeps import atomic
@@ -71,7 +71,7 @@ def on_line(
     _check(chosen, [Axis(name, np.array([start, stop]))], settings, "along")
     with jax.enable_x64(True):
         field = slice_of(chosen, (name,), settings)
-        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALL)
+        evaluate = Evaluator(chosen, settings, PLANAR["portrait"], "float64", SMALL)
         portraits = lambda values: evaluate({name: values})  # noqa: E731
         found = locate_on(field, start, stop, portraits, np.full(2, -1.0), np.full(2, 1.0), progress)
     return dataclasses.replace(found, name=name)
@@ -143,7 +143,7 @@ def in_plane(
     low, high = (np.array(ends) for ends in zip(*spans))
     with jax.enable_x64(True):
         field = slice_of(chosen, (first, second), settings, "plane")
-        evaluate = Evaluator(chosen, settings, MEASURES["portrait"], "float64", SMALL)
+        evaluate = Evaluator(chosen, settings, PLANAR["portrait"], "float64", SMALL)
         portraits = lambda points: evaluate(dict(zip((first, second), points.T)))  # noqa: E731
         found = diagram(
             field,

@@ -9,18 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from . import phases
 from .analysis import oscillation, portrait, topology
 from .analysis.fixed_points import Planar
 from .coordinates import Number
 from .records import Status
 from .sweeps import devices, store
+from .sweeps.engines.engine import Evaluate
 from .sweeps.lanes import Chain
 from .systems.cells import GRU
 from .systems.families import Family
@@ -48,6 +50,12 @@ class Measure:
     """Makes the chain: `.solvers`, `.links`, `.record`, `.settings` (see `analysis.oscillation.Stages`)."""
     audit: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
     """Checks of finished columns on the host, which may change status and check of a point."""
+    networks: ClassVar[bool] = False
+    """Whether it is asked of large random networks; else of planar cells."""
+
+    def evaluator(self, family: Family, fixed: Mapping[str, Number], *arguments: Any) -> Evaluator:
+        """What answers, on one device; see `Evaluator` for the other arguments."""
+        return Evaluator(family, fixed, self, *arguments)
 
 
 def topology_label(counts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -67,7 +75,7 @@ def topology_label(counts: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.asarray(words, dtype=object)[which.reshape(-1)]
 
 
-MEASURES: dict[str, Measure] = {
+PLANAR: dict[str, Measure] = {
     "oscillation": Measure(
         name="oscillation",
         title="fixed points, and frequency of the stable limit cycle",
@@ -88,6 +96,9 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+MEASURES: dict[str, Measure | phases.Measure] = {**PLANAR, **phases.MEASURES}
+
+
 @functools.lru_cache(maxsize=8)
 def _programs(
     build: Callable[..., GRU],
@@ -102,7 +113,7 @@ def _programs(
     Everything that makes a cell is an input, so that one set of programs serves all axes, settings, weights
     and seeds.
     """
-    stages = MEASURES[measure].stages()
+    stages = PLANAR[measure].stages()
 
     def prepare(**inputs: Array) -> Planar:
         side = jnp.ones(2, next(iter(inputs.values())).dtype)
@@ -203,12 +214,11 @@ class Recipe:
         shrink: int = 0,
         note: Callable[[str], None] | None = None,
         device: jax.Device | None = None,
-    ) -> Evaluator:
+    ) -> Evaluate:
         """The evaluator on a device, the first of the platform if None."""
-        return Evaluator(
+        return MEASURES[self.measure].evaluator(
             self.family,
             self.fixed,
-            MEASURES[self.measure],
             self.precision,
             self.points,
             note,

@@ -67,6 +67,7 @@ def plan_of(path: str | os.PathLike[str], *, damaged: bool = False) -> Plan:
             chunk=stored["chunk"],
             seed=int(about["seed"]),
             weights=_cell(json.loads(about["weights"])) if "weights" in about else None,
+            networks=json.loads(about["networks"]) if "networks" in about else None,
             refine=refine,
             out=path,
             resume=True,

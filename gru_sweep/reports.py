@@ -44,7 +44,8 @@ def outcome(plan: Plan, result: Outcome) -> str:
             f"{result.effective_points} points computed; of the others at most "
             f"{100 * result.wrong_share_bound:.2g} % read wrongly (95 % confidence)"
         )
-    rate = f"{result.points_per_second:.0f} points/s, " if result.computed else "nothing was missing, "
+    speed = f"{result.points_per_second:{'.0f' if result.points_per_second >= 10 else '.2g'}} points/s, "
+    rate = speed if result.computed else "nothing was missing, "
     lines.append(
         f"{rate}{result.compile_seconds:.1f} s compiling, {result.seconds:.1f} s in all, "
         f"{result.precision} on {result.device}"

@@ -24,6 +24,7 @@ import numpy as np
 from . import __version__, caching, coordinates, provenance
 from .coordinates import Number
 from .measures import CHUNK, MEASURES, OTHER_BATCH, Measure, Recipe
+from .phases import Measure as NetworkMeasure
 from .progress import reporter
 from .records import Column, InputError, nearest
 from .sweeps import devices, refinement, store
@@ -32,6 +33,7 @@ from .sweeps.engines.engine import Engine, Evaluate, Progress
 from .sweeps.engines.local import Local
 from .sweeps.grid import Axis, Grid
 from .sweeps.points import FineGrid
+from .systems import networks as random_networks
 from .systems import weights as files
 from .systems.cells import GRU
 from .systems.families import FAMILIES, Family
@@ -55,7 +57,7 @@ class Plan:
     grid: Grid
     fixed: dict[str, float]
     """Coordinates that were set. What was neither set nor swept takes the family's default."""
-    measure: Measure
+    measure: Measure | NetworkMeasure
     precision: str
     chunk: int | None
     """Points computed and committed together; None: as in an unfinished file, else what suits the device."""
@@ -141,6 +143,7 @@ def plan(
     chunk: int | None = None,
     seed: int = 0,
     weights: Weights | None = None,
+    networks: Mapping[str, Number | None] | None = None,
     refine: int | None = None,
     out: str | os.PathLike[str],
     resume: bool = False,
@@ -154,10 +157,11 @@ def plan(
     """Check a sweep of `family` over `axes` with the coordinates in `settings` held fixed.
 
     `weights`, a file or a cell of two units, is what the family `weights` is about; `seed` decides the draws
-    of `random`. A coordinate that is neither swept nor set takes its default axis if it has one, else its
-    default value. The dimensions keep the order in which `axes` come; a default axis stands before the
-    first of them that the family names later. `refine` splits the grid's cells so many times where status or
-    topology change (see `sweeps.refinement`).
+    of `random`. `networks` is for the families `gru`, `lstm` and `gated-rnn` of large random networks, and for
+    the measures of those: see `RandomNetworks.made`. A coordinate that is neither swept nor set takes its
+    default axis if it has one, else its default value. The dimensions keep the order in which `axes` come; a
+    default axis stands before the first of them that the family names later. `refine` splits the grid's cells
+    so many times where status or topology change (see `sweeps.refinement`).
 
     `engine` computes: `local` on all devices of this process, `dask` on `workers`, a number of processes to
     start here (one for each device by default) or the address of a scheduler. `shard`, "I/N", computes one
@@ -165,9 +169,14 @@ def plan(
 
     Raises `InputError` for anything that would not run; nothing is written.
     """
-    _check_family(family)
-    if measure not in MEASURES:
-        raise InputError("measure", nearest(str(measure), MEASURES), measure)
+    _check_family(family, planar=False)
+    known = {
+        name: one for name, one in MEASURES.items() if one.networks == (family in random_networks.FAMILIES)
+    }
+    if measure not in known:
+        raise InputError("measure", nearest(str(measure), known), measure)
+    if refine is not None and MEASURES[measure].labeller is None:
+        raise InputError("refine", f"a measure with a label, which {measure} has not", refine)
     if precision not in PRECISIONS:
         raise InputError("precision", nearest(str(precision), PRECISIONS), precision)
     if chunk is not None and (
@@ -185,7 +194,7 @@ def plan(
     _check_seed(seed)
     if resume and overwrite:
         raise InputError("resume", "either resume or overwrite", "both")
-    chosen = planar_family(family, weights, int(seed))
+    chosen = _family(family, weights, networks, int(seed))
     given = list(axes.values() if isinstance(axes, Mapping) else axes)
     fixed = dict(settings or {})
     coordinates.check(chosen, given, fixed)
@@ -214,6 +223,19 @@ def plan(
         workers=workers,
         share=share,
     )
+
+
+def _family(
+    family: str, weights: Weights | None, networks: Mapping[str, Number | None] | None, seed: int
+) -> Family:
+    """The family of that name with all that it needs besides coordinates."""
+    if family not in random_networks.FAMILIES:
+        if networks is not None:
+            raise InputError("networks", f"none with the family {family}", dict(networks))
+        return planar_family(family, weights, seed)
+    if weights is not None:
+        raise InputError("--weights", "no weights with networks that are drawn", str(family))
+    return random_networks.FAMILIES[family].bound(None, seed).made(**(networks or {}))
 
 
 def planar_family(family: str, weights: Weights | None, seed: int) -> Family:
@@ -393,6 +415,7 @@ def sweep(
     chunk: int | None = None,
     seed: int = 0,
     weights: Weights | None = None,
+    networks: Mapping[str, Number | None] | None = None,
     refine: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -403,6 +426,8 @@ def sweep(
     **given: Any,
 ) -> xr.Dataset:
     """Sweep `family` and return the file as a Dataset; `out=None` keeps it in memory only.
+
+    `networks`: of the families of large random networks, such as `{"size": 1000, "networks": 5}`.
 
     `given` is coordinates: a number (held fixed), a tuple `(start, stop, num)` (an inclusive linspace) or an
     array or list of values; one whose name is no word comes as `**{"U_h[0,1]": (-3, 3, 64)}`. `weights`, for
@@ -418,6 +443,8 @@ def sweep(
         shown += f", refine={refine!r}"
     if weights is not None:
         shown += f", weights={'a GRU' if isinstance(weights, GRU) else repr(str(weights))}"
+    if networks is not None:
+        shown += f", networks={dict(networks)!r}"
     options: dict[str, Any] = {
         "axes": axes,
         "settings": settings,
@@ -426,6 +453,7 @@ def sweep(
         "chunk": chunk,
         "seed": seed,
         "weights": weights,
+        "networks": networks,
         "refine": refine,
         "resume": resume,
         "overwrite": overwrite,
@@ -449,9 +477,10 @@ def sweep(
     return dataset
 
 
-def _check_family(family: str) -> None:
-    if family not in FAMILIES:
-        raise InputError("family", nearest(str(family), FAMILIES), family)
+def _check_family(family: str, planar: bool = True) -> None:
+    known = FAMILIES if planar else {**FAMILIES, **random_networks.FAMILIES}
+    if family not in known:
+        raise InputError("family", nearest(str(family), known), family)
 
 
 def _check_seed(seed: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gru_sweep as gs
-from gru_sweep import cli, locating, measures, studies
+from gru_sweep import cli, locating, measures, phases, studies
 from gru_sweep.analysis import portrait
 from gru_sweep.analysis.bifurcations.event import Event
 from gru_sweep.analysis.bifurcations.line import Located
@@ -21,6 +21,7 @@ from gru_sweep.analysis.portrait import PhasePortrait, phase_portrait
 from gru_sweep.learning import course, dynamics
 from gru_sweep.learning.table import flags
 from gru_sweep.records import Status
+from gru_sweep.sweeps import devices
 from stand_in import StuartLandau
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
@@ -39,9 +40,17 @@ class Undecided(measures.Evaluator):
         return found | {"status": np.full(n, Status.UNRESOLVED, "i1")}
 
 
+class Unknown(phases.measure.Evaluator):
+    """The columns of a measure of random networks, and nothing known at any point."""
+
+    __call__ = Undecided.__call__
+
+
 def quick(plan, note=None, device=None):
     if plan.family.name == "hopf":
         return StuartLandau(plan, note)
+    if plan.measure.networks:
+        return Unknown(plan.measure, plan.family, plan.fixed, plan.precision, devices.chosen()[0])
     return Undecided(plan.family, plan.fixed, plan.measure, plan.precision, 1, note)
 
 
@@ -105,7 +114,7 @@ def run(monkeypatch, line):
 
 def test_commands_work_in_order(monkeypatch, tmp_path):
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gru-sweep")]
-    assert len(lines) == 22
+    assert len(lines) == 25
     for line in lines:
         job = re.search(r"--shard \d+/(\d+)", line)
         jobs = range(1, int(job[1]) + 1) if job else range(1)
@@ -113,7 +122,16 @@ def test_commands_work_in_order(monkeypatch, tmp_path):
             assert run(monkeypatch, re.sub(r"--shard \d+", f"--shard {number}", line)) == 0, line
     written = {path.name for path in tmp_path.iterdir()} - {"my_gru.json"}
     files = {"hopf.h5", "zoo.h5", "around.h5", "fine.h5", "curves.h5", "big.h5"}
-    files |= {"four.h5", "cluster.h5", "array.h5", "here.h5", "fhn.h5"}
+    files |= {
+        "four.h5",
+        "cluster.h5",
+        "array.h5",
+        "here.h5",
+        "fhn.h5",
+        "lyapunov.h5",
+        "phases.h5",
+        "spectra.h5",
+    }
     pictures = {
         "hopf.png",
         "topology.pdf",
@@ -122,6 +140,8 @@ def test_commands_work_in_order(monkeypatch, tmp_path):
         "diagram.png",
         "fhn.png",
         "learnt.png",
+        "phases.png",
+        "clouds.png",
     }
     assert written == files | pictures
 
@@ -136,7 +156,7 @@ def test_the_toml_file_works(monkeypatch, tmp_path):
 def test_the_python_example_runs():
     import matplotlib.pyplot as plt
 
-    sweeps, single, changes, learnt = blocks("python")
+    sweeps, single, changes, learnt, large = blocks("python")
     found: dict = {}
     exec(sweeps, found)
     assert found["ds"].sizes == {"alpha": 256, "beta": 256, "topology_class": 1, "unit": 2}
@@ -149,6 +169,9 @@ def test_the_python_example_runs():
     exec(learnt, found)
     assert found["ds"].sizes["seed"] == 20
     assert found["cell"].dimension == 2
+    exec(large, found)
+    assert found["ds"].lyapunov.dims == ("a_h", "a_z")
+    assert found["ds"].sizes["seed"] == 2
     plt.close("all")
 
 

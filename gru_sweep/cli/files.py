@@ -38,7 +38,8 @@ def plot(
     *,
     out: Annotated[Path, Parameter(help="The picture: .png, .pdf or .svg.")],
     variable: Annotated[
-        str | None, Parameter(help="What is drawn; frequency, or loss of a training, if not given.")
+        str | None,
+        Parameter(help="What is drawn; frequency, loss of a training, lyapunov or radius if not given."),
     ] = None,
     quiet: Quiet = False,
     config: Config = None,
@@ -51,7 +52,7 @@ def plot(
     if reading.is_training(file):
         plotting.save_learning_curves(file, out, variable or "loss")
     else:
-        plotting.save(file, out, variable or "frequency")
+        plotting.save(file, out, variable)
     if not quiet:
         print(f"wrote {out}", file=sys.stderr)
 

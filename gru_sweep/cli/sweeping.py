@@ -88,7 +88,7 @@ def run(
     from ..records import InputError, nearest
 
     if list_:
-        print(reports.catalogue(studies.FAMILIES, measures.MEASURES))
+        print(reports.catalogue(studies.FAMILIES, measures.PLANAR))
         return
     if family is None:
         raise InputError("FAMILY", nearest("", studies.FAMILIES), "nothing")

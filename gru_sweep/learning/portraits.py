@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
-from ..measures import MEASURES, Evaluator
+from ..measures import PLANAR, Evaluator
 from ..systems import entries
 from ..systems.cells import GRU
 from ..systems.families import Coordinate, Family
@@ -32,7 +32,7 @@ class _Listed(Family):
 def portraits(cells: Sequence[GRU]) -> dict[str, np.ndarray]:
     """The columns of `PhasePortrait`, each (n, ...), of n cells of two units with the reset gate before the
     matrix; and `topology`, the labels (n,), empty where the status is not ok. In float64."""
-    measure = MEASURES["portrait"]
+    measure = PLANAR["portrait"]
     family = _Listed(
         name="listed",
         title="cells of a list",

@@ -1,5 +1,5 @@
 """Every picture: maps of a sweep (`heatmap`), bifurcation curves (`curves`), phase portraits
-(`portrait`), learning curves (`learning_curves`)."""
+(`portrait`), learning curves (`learning_curves`), spectra of random networks (`clouds`)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from .diagrams import diagram, save_diagram
 from .learning import learning_curves, save_learning_curves
 from .maps import MAX_PANELS, heatmap, save
 from .portraits import portrait, save_portrait
+from .spectra import clouds
 
 __all__ = [
     "ENDINGS",
     "MAX_PANELS",
     "check",
+    "clouds",
     "curves",
     "diagram",
     "heatmap",

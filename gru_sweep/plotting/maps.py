@@ -19,40 +19,54 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter
 
 from ..records import InputError, Status, nearest
 from ..sweeps import images
 from ..sweeps.store import open_dataset
+from . import spectra, theory
 from .canvas import DPI, check, check_shape, figure_of, one_axes
 from .labels import dress, number, symbol, title, words
 
 MAX_PANELS = 9
 MAX_SIDE, MAX_PIXELS = 4096, 2**22
 """Of the image of a refined file, along an axis and in all: more than a printed page resolves."""
+DRAWN = ("frequency", "lyapunov", "radius")
+"""What is drawn of a file where nothing is asked for: the first that it has."""
+SIGNED = ("lyapunov",)
+"""Variables whose sign is what is looked for: their colours part at 0."""
 _UNRESOLVED = (Status.UNRESOLVED, Status.FAILED)
 _TOPOLOGY = ("topology", "n_fixed_points", "n_stable_cycles")
 
 Data = xr.Dataset | xr.DataArray | str | os.PathLike[str]
 
 
-def save(data: Data, path: str | os.PathLike[str], variable: str = "frequency") -> None:
-    """Draw `variable` of `data` and write it to `path`, whose ending (.png, .pdf, .svg) is the format."""
+def save(data: Data, path: str | os.PathLike[str], variable: str | None = None) -> None:
+    """Draw `variable` of `data` and write it to `path`, whose ending (.png, .pdf, .svg) is the format.
+
+    Of spectra, if no variable is named, the eigenvalues (`spectra.clouds`).
+    """
     check(path, argument="path")
     figure = Figure(layout="constrained")
-    heatmap(data, variable, ax=figure)
+    if isinstance(data, str | os.PathLike):
+        with open_dataset(data) as opened:
+            data = opened.load()
+    if variable is None and isinstance(data, xr.Dataset) and spectra.shown(data):
+        spectra.clouds(data, ax=figure)
+    else:
+        heatmap(data, variable, ax=figure)
     figure.savefig(path, dpi=DPI)
 
 
 def heatmap(
     data: Data,
-    variable: str = "frequency",
+    variable: str | None = None,
     *,
     ax: Axes | Figure | SubFigure | None = None,
     curves: str | xr.DataArray | None = None,
-    cmap: str | Colormap = "viridis",
+    cmap: str | Colormap | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
 ) -> Axes | np.ndarray:
@@ -60,25 +74,33 @@ def heatmap(
 
     - `data`: a Dataset, a path, or one variable such as `ds.frequency` (which knows neither where a
       point was unresolved nor the topology).
-    - `variable`: which one, where `data` has several. Flags and counts get one colour for each value.
+    - `variable`: which one, where `data` has several; if None, the first of `DRAWN` that it has. Flags and
+      counts get one colour for each value.
     - `ax`: Axes to draw in (two axes or one), or a figure to fill; a new pyplot figure if None.
     - `curves`: the integer variable between whose values curves are drawn; `topology`, or the counts
-      where a file has none, if None; `""` for no curves.
+      where a file has none, if None, or the lines of theory of random networks; `""` for no curves.
 
     Axes with a single value are left out. Returns the Axes, or an array of them for three axes, of which
     at most nine evenly chosen slices along the third are shown.
     """
+    if isinstance(data, str | os.PathLike):
+        with open_dataset(data) as opened:
+            data = opened.load()
     values, codes, unresolved = _pick(data, variable, curves)
     order = [dim for dim in values.dims if dim in values.coords]
     check_shape(values.shape, "data")
     values = values.sortby(order).squeeze()
     codes, unresolved = (None if one is None else one.sortby(order).squeeze() for one in (codes, unresolved))
+    if cmap is None:
+        cmap = "RdBu_r" if values.name in SIGNED else "viridis"
     paint = _Paint(values, cmap, vmin, vmax)
     if values.ndim == 1:
         return _line(one_axes(ax), values, codes, unresolved)
     if values.ndim == 2:
         axes = one_axes(ax)
         axes.figure.colorbar(_map(axes, values, codes, unresolved, paint), ax=axes, **paint.bar())
+        if isinstance(data, xr.Dataset) and theory.shown(data) and curves is None:
+            theory.lines(axes, data.sortby(order))
         return axes
     return _multiples(ax, values, codes, unresolved, paint)
 
@@ -103,7 +125,11 @@ class _Paint:
             self.cmap = scale
             finite = data[np.isfinite(data)]
             low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-            self.norm = Normalize(low if vmin is None else vmin, high if vmax is None else vmax)
+            low, high = low if vmin is None else vmin, high if vmax is None else vmax
+            if values.name in SIGNED and low < 0 < high:
+                self.norm = TwoSlopeNorm(0.0, low, high)
+            else:
+                self.norm = Normalize(low, high)
 
     def numbers(self, values: xr.DataArray) -> np.ma.MaskedArray:
         """What pcolormesh is given: values, or the rank of each level; masked where there is nothing."""
@@ -121,7 +147,7 @@ class _Paint:
 
 
 def _pick(
-    data: Data, variable: str, curves: str | xr.DataArray | None
+    data: xr.Dataset | xr.DataArray, variable: str | None, curves: str | xr.DataArray | None
 ) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray | None]:
     """The variable, the codes that the curves separate, and where points are unresolved."""
     if isinstance(data, xr.DataArray):
@@ -130,9 +156,8 @@ def _pick(
                 "data", "the Dataset of a refined sweep, or an image of it", "one variable of it"
             )
         return data, curves if isinstance(curves, xr.DataArray) else None, None
-    if not isinstance(data, xr.Dataset):
-        with open_dataset(data) as opened:
-            return _pick(opened.load(), variable, curves)
+    if variable is None:
+        variable = next((name for name in DRAWN if name in data), DRAWN[0])
     if variable not in data:
         raise InputError("variable", nearest(variable, [str(name) for name in data.data_vars]), variable)
     values = data[variable]

@@ -46,11 +46,7 @@ def compare(contents: Contents, plan: Plan, sample: int, seed: int) -> Compariso
     Where another kind of machine, or another JAX, computed the file, points that are not ok on both are only
     counted: rounding decides what is left unresolved beside a bifurcation.
     """
-    about = attributes_of(contents.file)
-    alike = (_kind(str(about["device"])), about["jax_version"]) == (
-        _kind(provenance.device()),
-        jax.__version__,
-    )
+    alike = on_machine_alike(contents)
     parts, coordinates, at = [], [], []
     for block, places in contents.drawn(sample, seed):
         try:
@@ -83,6 +79,13 @@ def compare(contents: Contents, plan: Plan, sample: int, seed: int) -> Compariso
         wrong |= differs
     undecided = 0 if alike else int(np.sum(then_ok != now_ok))
     return Comparison(len(at), int(wrong.sum()), first, largest, undecided, alike)
+
+
+def on_machine_alike(contents: Contents) -> bool:
+    """Whether this kind of machine and this JAX computed the file, so that all bits are to be the same."""
+    about = attributes_of(contents.file)
+    here = _kind(provenance.device()), jax.__version__
+    return (_kind(str(about["device"])), about["jax_version"]) == here
 
 
 def _stored(contents: Contents, block: Block, places: np.ndarray) -> dict[str, np.ndarray]:

@@ -255,6 +255,10 @@ class _Look:
             why = "no points were asked for" if plan is not None else "the plan is not known"
             self._say("sample", SKIPPED, why)
             return
+        if plan.measure.networks and not sampling.on_machine_alike(contents):
+            why = "made on another kind of machine: trajectories in chaos part from any difference"
+            self._say("sample", SKIPPED, why)
+            return
         self.progress.note("computing a sample anew")
         found = sampling.compare(contents, plan, sample, self.seed)
         drawn = f"{found.points} points drawn with seed {self.seed}"
