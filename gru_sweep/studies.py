@@ -157,8 +157,8 @@ def plan(
     """Check a sweep of `family` over `axes` with the coordinates in `settings` held fixed.
 
     `weights`, a file or a cell of two units, is what the family `weights` is about; `seed` decides the draws
-    of `random`. `networks` is for the families `gru`, `lstm` and `gated-rnn` of large random networks, and for
-    the measures of those: see `RandomNetworks.made`. A coordinate that is neither swept nor set takes its
+    of `random`. `networks` is for the families `gru`, `lstm` and `gated-rnn` of large random networks, and
+    for the measures of those: see `RandomNetworks.made`. A coordinate that is neither swept nor set takes its
     default axis if it has one, else its default value. The dimensions keep the order in which `axes` come; a
     default axis stands before the first of them that the family names later. `refine` splits the grid's cells
     so many times where status or topology change (see `sweeps.refinement`).

@@ -10,9 +10,10 @@ import gru_sweep as gs
 from gru_sweep import cli, studies
 from gru_sweep.gating import mean_field
 from gru_sweep.gating.trajectories import Motion
-from gru_sweep.phases.theory import Prediction
+from gru_sweep.phases.theory import Prediction, theory
 from gru_sweep.records import InputError, Status
 from gru_sweep.sweeps.sweep import Interrupted, Silent
+from gru_sweep.systems import networks
 from gru_sweep.systems.ensembles import ENSEMBLES
 
 SMALL = {"size": 24, "networks": 2, "transient": 60.0, "time": 100.0}
@@ -275,3 +276,14 @@ def test_edges_of_many_curves_fit_in_their_rows():
     np.testing.assert_allclose(rows[0], rows[ends[0] - 1], atol=1e-12)  # closed still
     assert np.hypot(*rows[: ends[0]].T) == pytest.approx(1)
     assert _edge(()).shape == (VERTICES, 2)
+
+
+def test_beyond_the_reach_of_theory_nothing_is_said_of_it():
+    family = networks.FAMILIES["lstm"]
+    points = {name: np.full(2, value) for name, value in family.complete({}).items()}
+    points["a_f"] = np.array([1.0, 1e4])
+    found = theory(family, points)
+    assert found.prediction.tolist() == [Prediction.UNSTABLE, Prediction.NOT_COMPUTED]
+    assert found.mean_field_count.tolist() == [2, -1]
+    assert np.isnan(found.mean_field_K[1]).all()
+    assert np.isfinite(found.K_zero).tolist() == [True, False]

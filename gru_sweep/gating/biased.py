@@ -141,19 +141,27 @@ class _Memory:
         return C
 
 
+def most(ensemble: str, coordinate: str) -> float:
+    """The largest size of a gain or bias of an ensemble."""
+    if coordinate.startswith("tau_"):
+        return np.inf
+    if ensemble == "lstm":
+        return memory.LARGEST
+    return LARGEST if coordinate == "g" or coordinate.startswith(("a_", "alpha_")) else LARGEST_BIAS
+
+
 def _checked(ensemble: ensembles.Ensemble, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """All coordinates of all points, (P,) each."""
-    lstm = ensemble.name == "lstm"
     found = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in given.items()}
     for name, value in found.items():
         if name not in ensemble.coordinates:
             raise InputError(name, nearest(name, ensemble.coordinates), name)
         gain = name == "g" or name.startswith(("a_", "alpha_"))
-        most = memory.LARGEST if lstm else LARGEST if gain else LARGEST_BIAS
-        low = 0.0 if gain else -most
-        if not name.startswith("tau_") and not ((value >= low) & (value <= most)).all():
-            bad = value[~((value >= low) & (value <= most))][0]
-            raise InputError(name, f"numbers from {low:g} to {most:g}", float(bad))
+        limit = most(ensemble.name, name)
+        low = 0.0 if gain else -limit
+        if not ((value >= low) & (value <= limit)).all():
+            bad = value[~((value >= low) & (value <= limit))][0]
+            raise InputError(name, f"numbers from {low:g} to {limit:g}", float(bad))
     try:
         shape = np.broadcast_shapes(*(value.shape for value in found.values()), (1,))
     except ValueError:

@@ -54,9 +54,11 @@ class Theory(eqx.Module):
 
 
 def theory(family: RandomNetworks, points: dict[str, np.ndarray]) -> Theory:
-    """Of n points, each field (n, ...)."""
-    found = biased.fixed_points(family.ensemble.name, points)
-    count, K = np.asarray(found.count), np.asarray(found.K)
+    """Of n points, each field (n, ...); nothing is known where a gain or bias is beyond the theory's."""
+    name = family.ensemble.name
+    within = np.all([np.abs(value) <= biased.most(name, key) for key, value in points.items()], axis=0)
+    found = biased.fixed_points(name, {key: np.where(within, value, 1.0) for key, value in points.items()})
+    count, K = np.where(within, found.count, -1), np.where(within[:, None], found.K, np.nan)
     there = np.arange(BRANCHES) < count[:, None]
     stable, unstable = (there & (K < 1.0)).any(axis=1), (there & (K > 1.0)).any(axis=1)
     prediction = np.select(
@@ -68,10 +70,10 @@ def theory(family: RandomNetworks, points: dict[str, np.ndarray]) -> Theory:
     last = np.take_along_axis(K, np.maximum(count - 1, 0)[:, None], axis=1)[:, 0]
     return Theory(
         prediction=prediction.astype(np.int8),
-        marginal=np.where(points[UNBIASED[family.ensemble.name]] == 0.0, marginal, -1).astype(np.int8),
-        K_zero=np.asarray(found.K_zero),
+        marginal=np.where(within & (points[UNBIASED[name]] == 0.0), marginal, -1).astype(np.int8),
+        K_zero=np.where(within, found.K_zero, np.nan),
         K_largest=np.where(count > 0, last, np.nan),
         mean_field_count=count.astype(np.int8),
-        mean_field_activity=np.asarray(found.variance),
+        mean_field_activity=np.where(within[:, None], found.variance, np.nan),
         mean_field_K=K,
     )
