@@ -6,8 +6,8 @@ Random GRUs, with gains of the candidate (a_h) and of the update gate (a_z) over
 numbers of [-1, 1] are shown at the first step and asked for `delay` steps later. The task is ours: that of
 Can, Krishnamurthy & Schwab (2020) is not in their abstract. Every network is trained alike (Adam, full
 gradients through time, new data at every update). Beside each stands what it was at the start: its largest
-Lyapunov exponent, and the radius of its Jacobian's eigenvalues at zero by theory. Rank correlations say whether
-the exponent predicts the error at the end. Writes gating_training.h5, .json, .md and .png.
+Lyapunov exponent, and the radius of its Jacobian's eigenvalues at zero by theory. Rank correlations say
+whether the exponent predicts the error at the end. Writes gating_training.h5, .json, .md and .png.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def rates(w: dict, c: dict, h, z, r, drive):
     open_r = 1 / (1 + np.exp(-c["alpha_r"] * r + c["beta_r"]))
     return np.concatenate(
         [
-            open_z * (-h + w["J_h"] @ (phi * open_r) + drive[0]),
+            open_z * (-h + w["J_h"] @ (phi * open_r)) + drive[0],
             (-z + w["J_z"] @ phi + drive[1]) / c["tau_z"],
             (-r + w["J_r"] @ phi + drive[2]) / c["tau_r"],
         ]

@@ -3,7 +3,7 @@ r"""Gated networks with inputs: constant ones, pushes and white noise; their sta
 The gated RNN and the discrete GRU of `systems.ensembles`, P at once as in `trajectories`. Time goes in steps,
 in each of which the input is constant:
 
-    gated-rnn   dx = [F(x, I) + p] dt + (s dW, 0, 0)      F as `systems.gated_rnn`, I inside of its brackets;
+    gated-rnn   dx = [F(x, I) + p] dt + (s dW, 0, 0)      F and I as in `systems.gated_rnn`;
     gru         x' = f(x; b_h + I_h, b_z - I_z, b_r + I_r) + p + s w,    w ~ N(0, 1) for each unit.
 
 So a positive I_z opens the update gates of both, and a negative I_r closes the reset gates. W is a Wiener
@@ -16,14 +16,16 @@ all P networks, so what differs between them is not chance.
 noise by way of the state only. Positive: the input does not determine the state, chaos; negative: near
 trajectories meet.
 
-**Constant random input.** With I_h ~ N(0, S^2) for each unit, I_z = I_r = 0 and no bias, the mean field of
-fixed points (`mean_field`) has the variance C = <phi^2> <sig^2> + S^2 of h; so with s = g sqrt(C) every
-solution is one s, with
+**Constant random input.** Where h is at rest the input adds I_h / sig_z to it. Let that be N(0, S^2) for each
+unit (I_h itself is S / 2 then if alpha_z = 0), with I_z = I_r = 0 and no bias: the mean field of fixed points
+(`mean_field`) has the variance C = <phi^2> <sig^2> + S^2 of h; so with s = g sqrt(C) every solution is one s,
+with
 
     (g S)^2 = s^2 - g^2 <phi^2> <sig^2>,   K = g^2 (<sig^2> + <phi^2> <sig'^2>) <phi'^2>                   (1)
 
 (phi' of tanh(s x), gates of alpha_r sqrt(<phi^2>) x), unstable where K > 1. The same holds of the GRU with
-a_h for g and b_h for g I_h: its s is that of the field of h. From S = 0 on, one follows s upwards from 0.
+a_h for g and b_h for g I_h / sig_z: its s is that of the field of h. From S = 0 on, one follows s upwards
+from 0.
 """
 
 from __future__ import annotations

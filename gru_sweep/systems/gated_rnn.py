@@ -1,6 +1,6 @@
 r"""The gated recurrent network in continuous time of Krishnamurthy, Can & Schwab (2022), of 3N states:
 
-    dh/dt       = sig_z(z) o (-h + J_h (phi(h) o sig_r(r)) + I_h),
+    dh/dt       = sig_z(z) o (-h + J_h (phi(h) o sig_r(r))) + I_h,
     tau_z dz/dt = -z + J_z phi(h) + I_z,
     tau_r dr/dt = -r + J_r phi(h) + I_r,
 
@@ -81,6 +81,7 @@ class GatedRNN(eqx.Module):
         phi = self.activity(h)
         to_h, to_z, to_r = self.J_h @ (phi * self.reset_gate(r)), self.J_z @ phi, self.J_r @ phi
         if x is not None:
-            to_h, to_z, to_r = to_h + x[:n], to_z + x[n : 2 * n], to_r + x[2 * n :]
-        rates = self.update_gate(z) * (to_h - h), (to_z - z) / self.tau_z, (to_r - r) / self.tau_r
-        return jnp.concatenate(rates)
+            to_z, to_r = to_z + x[n : 2 * n], to_r + x[2 * n :]
+        rate = self.update_gate(z) * (to_h - h)
+        rate = rate if x is None else rate + x[:n]
+        return jnp.concatenate([rate, (to_z - z) / self.tau_z, (to_r - r) / self.tau_r])
