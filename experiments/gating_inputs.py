@@ -3,8 +3,8 @@ r"""Do inputs push a stable gated network into chaos?
     python experiments/gating_inputs.py [--quick] [--out-dir results]
 
 Networks whose zero state is stable get constant random input, I_h = S sig_z N(0, 1) for each unit, or white
-noise of intensity S^2 on h: the gated RNN of Krishnamurthy, Can & Schwab (2022) with alpha_z = 0, so that
-sig_z is 1/2, and tau_r = 1; the discrete GRU (a_h for g, a_r for alpha_r, b_h = g S N(0, 1)). Largest conditional
+noise of intensity S^2 on h: the gated RNN of Krishnamurthy, Can & Schwab (2022) with alpha_z = 0 (sig_z is
+1/2) and tau_r = 1; the discrete GRU (a_h for g, a_r for alpha_r, b_h = g S N(0, 1)). Largest conditional
 exponents against S, from near zero and from unit activity, for reset gates strong enough for a discontinuous
 onset (between the theory's `g_chaos` and 2, below `g_chaos`, below the least gain with fixed points) and
 without (control). Beside it, the S at which the mean field of fixed points (`gru_sweep.gating.driven`) loses

@@ -31,6 +31,14 @@ FILES = {
     "census": "census",
     "nullclines": "nullclines",
     "robustness": "robustness",
+    "spectra": "gating_spectra",
+    "memory": "gating_memory",
+    "fixed_points": "gating_fixed_points",
+    "inputs": "gating_inputs",
+    "phases": "gating_phase_diagrams",
+    "training": "gating_training",
+    "small_chaos": "small_chaos",
+    "lstm": "one_unit_lstm",
     "direct": "reproduction",
 }
 """Results by the name under which checks ask for them."""

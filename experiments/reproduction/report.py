@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 
-from . import cycle_claims, fixed_point_claims, wider_claims
+from . import cycle_claims, fixed_point_claims, gating_claims, wider_claims
 from .claim import DIRECT, VERDICTS, Claim, Measured
 
-CLAIMS: tuple[Claim, ...] = (*fixed_point_claims.CLAIMS, *cycle_claims.CLAIMS, *wider_claims.CLAIMS)
-HEAD = f"""# What the paper says, and what this program finds
+CLAIMS: tuple[Claim, ...] = (
+    *fixed_point_claims.CLAIMS,
+    *cycle_claims.CLAIMS,
+    *wider_claims.CLAIMS,
+    *gating_claims.CLAIMS,
+)
+HEAD = f"""# What the papers say, and what this program finds
 
 I. D. Jordan, P. A. Sokół, I. M. Park, *Gated recurrent units viewed through the lens of continuous time
-dynamical systems*, Frontiers in Computational Neuroscience 15 (2021). A row for each statement that can be
-checked, in our words. `{DIRECT}` writes this file from the files in `results/`. `make paper`
-makes those, but for the census and the robustness (`python experiments/census.py`, `robustness.py`), which
-take long. The sigmoid is 1/(1 + e^-z) unless a row says otherwise; time is that of the ODE, with 1 - z = 1/2.
-An error bounds the distance from the true value where a proof is stated, and is an estimate elsewhere.
+dynamical systems*, Frontiers in Computational Neuroscience 15 (2021): a row for each statement that can be
+checked, in our words, with its section. After those, rows for the abstracts of T. Can, K. Krishnamurthy,
+D. J. Schwab, *Gating creates slow modes and controls phase-space complexity in GRUs and LSTMs* (2020), and of
+K. Krishnamurthy, T. Can, D. J. Schwab, *Theory of gating in recurrent neural networks* (2022). `{DIRECT}`
+writes this file from the files in `results/`. `make paper` makes those of the figures; census, robustness,
+few chaotic units and large networks take longer, each by the command of its rows. The sigmoid is
+1/(1 + e^-z) unless a row says otherwise; time is that of the ODE, with 1 - z = 1/2. An error bounds the
+distance from the true value where a proof is stated, and is an estimate elsewhere.
 """
 MEANING = {
     "reproduced": "the program finds what the text says",

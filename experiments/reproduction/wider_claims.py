@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import training_claims
+from . import gating_claims, training_claims
 from .claim import DIRECT, READING, REFUTED, Claim, Finding, Measured, figure, verdict
 
-BEYOND = (
-    "the program finds cycles, separatrices and bifurcations of two units; not of three, and no exponents"
-)
 WITHOUT_RESET = ("sigmoid", "s-shape", "three lines")
 WITH_RESET = ("pitchfork", "sigmoid + U", "sigmoid + O")
 
@@ -171,12 +168,8 @@ CLAIMS = (
     ),
     Claim("6", "With it: pitchfork, sigmoid and U, O-shape.", figure("nullclines"), shapes_with_reset),
     *training_claims.CLAIMS,
-    Claim("6", "Three units are probably chaotic for some parameters.", why=BEYOND),
-    Claim(
-        "6",
-        "One LSTM unit has fewer kinds of dynamics than two GRUs.",
-        why="there is no LSTM in the program yet",
-    ),
+    gating_claims.THREE_UNITS,
+    gating_claims.ONE_LSTM,
     Claim(
         "6",
         "Topologies withstand pruning and perturbation, how far is asked.",
