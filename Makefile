@@ -2,6 +2,7 @@
 # make test    everything CI checks
 # make lint    the part of it that needs no computing
 # make paper   figures 1 to 12 of the paper and the report on its claims: results/REPRODUCTION.md
+# make gating  large random networks, and chaos and memory in few units: results/gating_*, small_chaos, one_unit_lstm
 # make bench   this program beside its peers: results/benchmarks/
 # make clean   remove the environment and what was built
 
@@ -17,7 +18,7 @@ else
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 endif
 
-.PHONY: sweep test lint paper bench clean
+.PHONY: sweep test lint paper gating bench clean
 
 sweep: $(VENV)/.installed
 	mkdir -p results
@@ -33,18 +34,26 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# Two results take long, and the report says when they are absent: experiments/census.py, robustness.py
+# What takes longer has rows in the report that say so when it is absent: census.py, robustness.py, make gating
 paper: $(VENV)/.installed
 	set -e; for figure in experiments/fig0?_*.py experiments/fig1[0-2]_*.py experiments/catalogue.py \
 	    experiments/nullclines.py; do \
 	    echo "$$figure" >&2; $(BIN)/python "$$figure"; done
 	$(BIN)/python -m experiments.reproduction
 
+# An hour or so on two cores; the phase diagrams go on where they were stopped
+gating: $(VENV)/.installed
+	set -e; for one in experiments/gating_*.py experiments/small_chaos.py experiments/one_unit_lstm.py \
+	    experiments/lyapunov_validation.py; do \
+	    echo "$$one" >&2; $(BIN)/python "$$one"; done
+	$(BIN)/python -m experiments.reproduction --quick
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python experiments/benchmarks/hopf_map.py
 	$(BIN)/python experiments/benchmarks/portrait.py
 	$(BIN)/python experiments/benchmarks/refinement.py
 	$(BIN)/python experiments/benchmarks/training.py
+	$(BIN)/python experiments/benchmarks/gating.py
 	$(BIN)/python experiments/benchmarks/faults.py
 
 clean:

@@ -46,8 +46,8 @@ class Diagram:
 
 
 FULL = (
-    Diagram("gated-rnn", {"g": (1.0, 4.0, 64), "alpha_r": (0.0, 30.0, 64)}, {"size": 128, "networks": 2}),
-    Diagram("gru", {"a_h": (1.0, 4.0, 32), "a_r": (0.0, 30.0, 32)}, {"size": 128, "networks": 2}),
+    Diagram("gated-rnn", {"g": (1.0, 4.0, 64), "alpha_r": (0.0, 30.0, 64)}, {"size": 128, "networks": 3}),
+    Diagram("gru", {"a_h": (1.0, 4.0, 32), "a_r": (0.0, 30.0, 32)}, {"size": 128, "networks": 3}),
 )
 SHORT = {"size": 32, "networks": 2, "transient": 50.0, "time": 60.0}
 QUICK = (

@@ -50,7 +50,7 @@ def quick(plan, note=None, device=None):
     if plan.family.name == "hopf":
         return StuartLandau(plan, note)
     if plan.measure.networks:
-        return Unknown(plan.measure, plan.family, plan.fixed, plan.precision, devices.chosen()[0])
+        return Unknown(plan.measure, plan.family, plan.fixed, plan.precision, devices.chosen()[0], 1)
     return Undecided(plan.family, plan.fixed, plan.measure, plan.precision, 1, note)
 
 
@@ -178,6 +178,6 @@ def test_the_python_example_runs():
 def test_make_targets_exist():
     makefile = (Path(__file__).resolve().parent.parent / "Makefile").read_text()
     targets = set(re.findall(r"make (\w+)", README))
-    assert targets == {"sweep", "test", "paper", "bench"}
+    assert targets == {"sweep", "test", "paper", "gating", "bench"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.M)

@@ -1,4 +1,10 @@
-"""Large random networks with gates: averages over sites, mean field, correlations in time, critical gains."""
+"""Large random networks with gates.
+
+Theory for infinitely many units: fixed points (`mean_field`, with biases `biased`), correlations in time and
+chaos (`dmft`, at any tau_r `correlations`), `critical` gains, clouds of eigenvalues (`sites`, `clouds`,
+`boundaries`).
+Simulation: `jacobians`, `trajectories`, and `driven` networks.
+"""
 
 from .critical import CriticalGains as CriticalGains
 from .critical import critical_gains as critical_gains

@@ -45,16 +45,19 @@ class Measure:
         device: jax.Device | None = None,
         shrink: int = 0,
     ) -> Evaluator:
-        """What answers; `shrink` halves the points that are computed at once so many times."""
-        del points, note
+        """What answers a sweep of so many `points`; `shrink` halves those computed at once so many times."""
+        del note
         assert isinstance(family, RandomNetworks)  # a plan has seen to it
-        return Evaluator(self, family, dict(fixed), precision, device or devices.chosen()[0], shrink)
+        # tangents are columns of the products with J_k, too
+        most = max(1, self.points // family.exponents)
+        size = min(most, 1 << (points - 1).bit_length())
+        return Evaluator(self, family, dict(fixed), precision, device or devices.chosen()[0], size >> shrink)
 
 
 class Evaluator:
     """A measure of networks over some of their coordinates, the others fixed: a `sweeps` `Evaluate`.
 
-    Points are padded to full batches, so that all have one shape.
+    Points are padded to batches of `size`, so that all have one shape.
     """
 
     def __init__(
@@ -64,12 +67,12 @@ class Evaluator:
         fixed: dict[str, float | int],
         precision: str,
         device: jax.Device,
-        shrink: int = 0,
+        size: int,
     ):
         compiling.listen()
         self._measure, self._family, self._fixed, self._precision = measure, family, fixed, precision
         self.device = device
-        self._size = max(1, measure.points >> shrink)
+        self._size = max(1, size)
         self._before = compiling.seconds(), compiling.count()
         self.columns = measure.columns(family, precision)
         self.settings = {**measure.settings}
