@@ -10,6 +10,7 @@ import gru_sweep as gs
 from gru_sweep import cli, studies
 from gru_sweep.gating import mean_field
 from gru_sweep.gating.trajectories import Motion
+from gru_sweep.phases import MEASURES
 from gru_sweep.phases.theory import Prediction, theory
 from gru_sweep.records import InputError, Status
 from gru_sweep.sweeps.sweep import Interrupted, Silent
@@ -287,3 +288,14 @@ def test_beyond_the_reach_of_theory_nothing_is_said_of_it():
     assert found.mean_field_count.tolist() == [2, -1]
     assert np.isnan(found.mean_field_K[1]).all()
     assert np.isfinite(found.K_zero).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("size", "exponents", "points", "batch"),
+    [(128, 1, 4096, 128), (128, 1, 5, 8), (128, 60, 4096, 2), (1000, 1, 4096, 16), (24, 72, 4096, 1)],
+)
+def test_a_batch_suits_the_networks(size, exponents, points, batch):
+    family = networks.FAMILIES["gated-rnn"].made(size=size, exponents=exponents)
+    evaluate = MEASURES["lyapunov"].evaluator(family, {}, "float32", points)
+    assert evaluate.chunk == batch
+    assert MEASURES["spectrum"].evaluator(family, {}, "float32", points).chunk == 1

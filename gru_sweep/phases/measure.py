@@ -14,6 +14,9 @@ from ..sweeps import compiling, devices
 from ..systems.families import Family
 from ..systems.networks import RandomNetworks
 
+LARGE, LEAST = 256, 16
+"""Units from which on fewer networks are stepped at once, so that a block takes minutes at the most; and the
+fewest for which products of two matrices are worth it."""
 Answer = Callable[[RandomNetworks, dict[str, np.ndarray], str], dict[str, np.ndarray]]
 """The networks, their complete coordinates, (n,) each, and a precision, to columns, (n, ...) each."""
 
@@ -49,7 +52,8 @@ class Measure:
         del note
         assert isinstance(family, RandomNetworks)  # a plan has seen to it
         # tangents are columns of the products with J_k, too
-        most = max(1, self.points // family.exponents)
+        most = min(self.points, max(LEAST, self.points * LARGE**2 // family.size**2))
+        most = max(1, most // family.exponents)
         size = min(most, 1 << (points - 1).bit_length())
         return Evaluator(self, family, dict(fixed), precision, device or devices.chosen()[0], size >> shrink)
 
