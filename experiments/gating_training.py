@@ -276,8 +276,8 @@ def text(verdict: dict[str, Any]) -> str:
     for row in verdict["rows"]:
         needed = ", ".join("never" if n < 0 else str(n) for n in row["updates_needed"])
         lines.append(
-            f"| {row['a_h']:g} | {row['a_z']:g} | {row['radius_at_zero']:.3f} | {row['exponent']:.3f} | {needed} | "
-            f"{np.median(row['unexplained']):.3f} | {row['learnt']} of {of} |"
+            f"| {row['a_h']:g} | {row['a_z']:g} | {row['radius_at_zero']:.3f} | {row['exponent']:.3f} "
+            f"| {needed} | {np.median(row['unexplained']):.3f} | {row['learnt']} of {of} |"
         )
     return "\n".join(lines) + "\n"
 

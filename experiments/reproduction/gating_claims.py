@@ -200,8 +200,8 @@ def dimension(m: Measured) -> Finding:
 
 def training(m: Measured) -> Finding:
     rows = m("training", "by_a_z")
-    value = f"recall after {m('training', 'effort', 'delay')} steps; rank correlation of the updates needed with the "
-    value += "distance of the first exponent from zero: "
+    value = f"recall after {m('training', 'effort', 'delay')} steps; rank correlation of the updates needed "
+    value += "with the distance of the first exponent from zero: "
     value += ", ".join(
         f"{row['rank_correlation_of_time_and_distance']:.2f} at a_z = {row['a_z']:g}" for row in rows
     )
