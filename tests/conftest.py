@@ -23,6 +23,7 @@ LONG = (
     *("test_locate.py", "test_figures_07_10.py", "test_curves.py", "test_connections.py", "test_ideas.py"),
     *("test_rectangle.py", "test_connection_curves.py", "test_cycle_fold_curves.py", "test_atlas.py"),
     *("test_bias_plane.py", "test_figures_11_12.py", "test_training_file.py", "test_train_command.py"),
+    *("test_phases.py", "test_gating_experiments.py", "test_gating_trajectories.py", "test_lyapunov.py"),
 )
 """Files that take minutes."""
 

@@ -53,8 +53,8 @@ class Size:
     units: tuple[int, ...] = (128, 256, 512, 1024, 2048)
     shared: int = 32
     separate: int = 4
-    work: float = 2e10
-    turns: int = 5
+    work: float = 4e9
+    turns: int = 3
     map_seconds: float = 10.0
     at_once: tuple[int, ...] = (8, 16, 32, 64, 128, 256, 512)
 
