@@ -83,7 +83,8 @@ def lyapunov(
     """Simulate networks over a grid of gains: their Lyapunov exponents.
 
     Every point has several networks of one draw each. The file holds exponents with
-    errors, activity, what kind of motion each is at, and their means.
+    errors, activity, what kind of motion each is at, and their means; and the fixed
+    points of theory with their stability.
     """
     _run("lyapunov", sweep, time=time, exponents=exponents)
 

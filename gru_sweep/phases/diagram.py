@@ -12,10 +12,10 @@ from ..gating import biased
 from ..gating.trajectories import Motion, Trajectory
 from ..records import Column, Numbers, Status, columns, field
 from ..systems.networks import RandomNetworks
+from . import theory
 from .exponents import mean
 from .measure import Measure
 from .running import POINTS, SETTINGS, run, status
-from .theory import BRANCHES, Theory, theory
 
 
 class Phase(eqx.Module):
@@ -79,22 +79,14 @@ def phase(record: Trajectory) -> Phase:
 
 
 def _columns(family: RandomNetworks, precision: str) -> tuple[Column, ...]:
-    def blank(record: type[eqx.Module], kind: str) -> tuple[Column, ...]:
-        return columns(
-            record(
-                **{
-                    f.name: np.zeros((BRANCHES,) if f.metadata["dims"] else (), f.metadata["dtype"] or kind)
-                    for f in dataclasses.fields(record)
-                }
-            )
-        )
-
-    return *blank(Phase, precision), *blank(Theory, "float64")
+    blank = {f.name: np.zeros((), f.metadata["dtype"] or precision) for f in dataclasses.fields(Phase)}
+    return *columns(Phase(**blank)), *theory.shape()
 
 
 def _answer(family: RandomNetworks, points: dict[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
-    found = phase(run(family, points, precision)), theory(family, points)
-    return {f.name: getattr(record, f.name) for record in found for f in dataclasses.fields(record)}
+    found = phase(run(family, points, precision))
+    simulated = {f.name: np.asarray(getattr(found, f.name)) for f in dataclasses.fields(found)}
+    return simulated | theory.values(family, points)
 
 
 PHASE_DIAGRAM = Measure(

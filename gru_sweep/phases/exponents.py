@@ -1,4 +1,4 @@
-"""Lyapunov exponents of the networks at every point: a record for each, and their mean."""
+"""Lyapunov exponents of the networks at every point: a record for each, their mean, mean field beside."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..gating import biased
 from ..records import Column, Numbers, Status, columns, field
 from ..systems.networks import RandomNetworks
+from . import theory
 from .measure import Measure
 from .running import POINTS, SETTINGS, run, shape, status
 
@@ -45,14 +47,15 @@ def _columns(family: RandomNetworks, precision: str) -> tuple[Column, ...]:
         dataclasses.replace(one, dims=(SEED, *one.dims), shape=(family.networks, *one.shape))
         for one in shape(family, precision)
     )
-    return *common, *each
+    return *common, *each, *theory.shape()
 
 
 def _answer(family: RandomNetworks, points: dict[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
     record = run(family, points, precision)
     found: dict[str, np.ndarray] = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     value, error = mean(found["largest_exponent"], found["largest_exponent_error"])
-    return found | {"status": status(record), "lyapunov": value, "lyapunov_error": error}
+    common = {"status": status(record), "lyapunov": value, "lyapunov_error": error}
+    return found | common | theory.values(family, points)
 
 
 LYAPUNOV = Measure(
@@ -61,5 +64,5 @@ LYAPUNOV = Measure(
     answer=_answer,
     columns=_columns,
     points=POINTS,
-    settings=SETTINGS,
+    settings={**SETTINGS, "mean_field_root_error": biased.ROOT_ERROR},
 )

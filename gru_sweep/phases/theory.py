@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from enum import IntEnum
 
 import equinox as eqx
@@ -10,7 +11,7 @@ from jaxtyping import Float, Int
 
 from ..gating import biased
 from ..gating.mean_field import MARGINAL_K
-from ..records import Numbers, field
+from ..records import Column, Numbers, columns, field
 from ..systems.networks import RandomNetworks
 
 BRANCHES = biased.SLOTS
@@ -51,6 +52,21 @@ class Theory(eqx.Module):
     mean_field_K: Float[Numbers, "*p b"] = field(
         long_name="slope of the covariance map at each of them, unstable above 1", dims=("branch",)
     )
+
+
+def shape() -> tuple[Column, ...]:
+    """The columns of a `Theory`, which is float64 whatever the precision of the networks."""
+    blank = {
+        f.name: np.zeros((BRANCHES,) if f.metadata["dims"] else (), f.metadata["dtype"] or np.float64)
+        for f in dataclasses.fields(Theory)
+    }
+    return columns(Theory(**blank))
+
+
+def values(family: RandomNetworks, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The theory of n points as columns, each (n, ...)."""
+    found = theory(family, points)
+    return {f.name: np.asarray(getattr(found, f.name)) for f in dataclasses.fields(found)}
 
 
 def theory(family: RandomNetworks, points: dict[str, np.ndarray]) -> Theory:
