@@ -163,9 +163,12 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's."""
-    return float(np.corrcoef(ranks(one.reshape(-1)), ranks(other.reshape(-1)))[0, 1])
+def correlation(one: np.ndarray, other: np.ndarray) -> float | None:
+    """Spearman's; None where one of both is the same everywhere."""
+    first, second = (ranks(values.reshape(-1)) for values in (one, other))
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def compute(effort: Effort) -> xr.Dataset:
@@ -265,9 +268,9 @@ def text(verdict: dict[str, Any]) -> str:
     ]
     for row in verdict["by_a_z"]:
         fast, never = (", ".join(f"{h:g}" for h in row[k]) for k in ("fastest_a_h", "never_at_a_h"))
-        lines.append(
-            f"| {row['a_z']:g} | {row['rank_correlation_of_time_and_distance']:.2f} | {fast} | {never} |"
-        )
+        found = row["rank_correlation_of_time_and_distance"]
+        rank = "" if found is None else f"{found:.2f}"
+        lines.append(f"| {row['a_z']:g} | {rank} | {fast} | {never} |")
     lines += [
         "",
         "| a_h | a_z | radius at zero | exponent | updates needed | unexplained, median | learnt |",

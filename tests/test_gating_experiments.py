@@ -49,6 +49,7 @@ def test_ranks_average_what_is_equal(quick):
     assert module.ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist() == [3.5, 1.0, 3.5, 2.0]
     assert module.correlation(np.arange(5.0), np.arange(5.0) ** 3) == pytest.approx(1.0)
     assert module.correlation(np.arange(5.0), -np.arange(5.0)) == pytest.approx(-1.0)
+    assert module.correlation(np.arange(5.0), np.ones(5)) is None
 
 
 def test_recall_is_that_of_numpy(quick):
