@@ -41,7 +41,7 @@ paper: $(VENV)/.installed
 	    echo "$$figure" >&2; $(BIN)/python "$$figure"; done
 	$(BIN)/python -m experiments.reproduction
 
-# An hour or so on two cores; the phase diagrams go on where they were stopped
+# Long; the phase diagrams go on where they were stopped
 gating: $(VENV)/.installed
 	set -e; for one in experiments/gating_*.py experiments/small_chaos.py experiments/one_unit_lstm.py \
 	    experiments/lyapunov_validation.py; do \

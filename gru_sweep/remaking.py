@@ -19,8 +19,9 @@ import jax
 import numpy as np
 
 from . import __version__, studies
+from .outcomes import Outcome
 from .records import InputError
-from .studies import Outcome, Plan
+from .studies import Plan
 from .sweeps import atomic, provenance
 from .sweeps.engines.engine import Evaluate, Progress
 from .sweeps.grid import Axis

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .analysis.bifurcations.line import Located
     from .learning.course import Outcome as Trained
     from .measures import Measure
-    from .studies import Outcome, Plan
+    from .outcomes import Outcome
+    from .studies import Plan
     from .systems.families import Family
 
 
@@ -30,7 +31,7 @@ def catalogue(families: Mapping[str, Family], measures: Mapping[str, Measure]) -
 
 def outcome(plan: Plan, result: Outcome) -> str:
     """A table of points by status, and how fast they were computed."""
-    from .studies import RefinedOutcome
+    from .outcomes import RefinedOutcome
 
     shape = " x ".join(f"{axis.name} {axis.size}" for axis in plan.grid.axes)
     lines = [f"{result.file}: {result.points} points ({shape})"]

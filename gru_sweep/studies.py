@@ -24,6 +24,7 @@ import numpy as np
 from . import __version__, caching, coordinates, provenance
 from .coordinates import Number
 from .measures import CHUNK, MEASURES, OTHER_BATCH, Measure, Recipe
+from .outcomes import Outcome, RefinedOutcome
 from .phases import Measure as NetworkMeasure
 from .progress import reporter
 from .records import Column, InputError, nearest
@@ -97,40 +98,6 @@ class Plan:
             **self.family.origin(),
             "numerics": dict(numerics),
         }
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What a sweep came to. `counts` are points by status, empty for the share of an array's job;
-    `points_per_second` is of the computing, from the first block to the last, without compiling."""
-
-    file: str
-    points: int
-    computed: int
-    seconds: float
-    points_per_second: float
-    compile_seconds: float
-    compilations: int
-    device: str
-    precision: str
-    chunk: int
-    counts: dict[str, int]
-    complete: bool
-    """Whether the file is one ordinary file; after a job of an array `pack` makes it one."""
-
-
-@dataclasses.dataclass(frozen=True)
-class RefinedOutcome(Outcome):
-    """What a refined sweep came to: `points` and `counts` are of the points evaluated, which the file has."""
-
-    levels: int
-    leaves: int
-    evaluations: int
-    effective_points: int
-    share: float
-    """Evaluations over effective points."""
-    wrong_share_bound: float
-    """Of the points not evaluated, the share that may read wrongly (see `sweeps.refinement`)."""
 
 
 def plan(
