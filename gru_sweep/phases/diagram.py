@@ -8,13 +8,12 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..gating import biased
 from ..gating.trajectories import Motion, Trajectory
-from ..records import Column, Numbers, Status, columns, field
+from ..records import Column, Numbers, Status, field
 from ..systems.networks import RandomNetworks
 from . import theory
 from .exponents import mean
-from .measure import Measure
+from .measure import Measure, columns_of
 from .running import POINTS, SETTINGS, run, status
 
 
@@ -79,8 +78,7 @@ def phase(record: Trajectory) -> Phase:
 
 
 def _columns(family: RandomNetworks, precision: str) -> tuple[Column, ...]:
-    blank = {f.name: np.zeros((), f.metadata["dtype"] or precision) for f in dataclasses.fields(Phase)}
-    return *columns(Phase(**blank)), *theory.shape()
+    return *columns_of(Phase, precision), *theory.shape()
 
 
 def _answer(family: RandomNetworks, points: dict[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
@@ -95,5 +93,5 @@ PHASE_DIAGRAM = Measure(
     answer=_answer,
     columns=_columns,
     points=POINTS,
-    settings={**SETTINGS, "mean_field_root_error": biased.ROOT_ERROR},
+    settings=SETTINGS,
 )

@@ -8,15 +8,12 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..gating import biased
-from ..records import Column, Numbers, Status, columns, field
+from ..gating.trajectories import Trajectory
+from ..records import Column, Numbers, Status, field
 from ..systems.networks import RandomNetworks
 from . import theory
-from .measure import Measure
-from .running import POINTS, SETTINGS, run, shape, status
-
-SEED = "seed"
-"""The dimension of networks."""
+from .measure import Measure, columns_of, of_each
+from .running import POINTS, SETTINGS, run, status
 
 
 class Mean(eqx.Module):
@@ -41,13 +38,8 @@ def mean(values: np.ndarray, error: np.ndarray | None = None) -> tuple[np.ndarra
 
 
 def _columns(family: RandomNetworks, precision: str) -> tuple[Column, ...]:
-    number = np.zeros((), precision)
-    common = columns(Mean(status=np.zeros((), np.int8), lyapunov=number, lyapunov_error=number))
-    each = (
-        dataclasses.replace(one, dims=(SEED, *one.dims), shape=(family.networks, *one.shape))
-        for one in shape(family, precision)
-    )
-    return *common, *each, *theory.shape()
+    each = columns_of(Trajectory, precision, {"exponent_index": family.exponents})
+    return *columns_of(Mean, precision), *of_each(each, family.networks), *theory.shape()
 
 
 def _answer(family: RandomNetworks, points: dict[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
@@ -64,5 +56,5 @@ LYAPUNOV = Measure(
     answer=_answer,
     columns=_columns,
     points=POINTS,
-    settings={**SETTINGS, "mean_field_root_error": biased.ROOT_ERROR},
+    settings=SETTINGS,
 )

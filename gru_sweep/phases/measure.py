@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import numpy as np
 
-from ..records import Column
+from ..records import Column, columns
 from ..sweeps import compiling, devices
 from ..systems.families import Family
 from ..systems.networks import RandomNetworks
@@ -17,8 +18,30 @@ from ..systems.networks import RandomNetworks
 LARGE, LEAST = 256, 16
 """Units from which on fewer networks are stepped at once, so that a block takes minutes at the most; and the
 fewest for which products of two matrices are worth it."""
+SEED = "seed"
+"""The dimension of networks."""
 Answer = Callable[[RandomNetworks, dict[str, np.ndarray], str], dict[str, np.ndarray]]
 """The networks, their complete coordinates, (n,) each, and a precision, to columns, (n, ...) each."""
+
+
+def columns_of(
+    record: type[eqx.Module], precision: str, sizes: Mapping[str, int] | None = None
+) -> tuple[Column, ...]:
+    """The columns of a record of one point, whose dimensions have these `sizes`."""
+    blank = {
+        f.name: np.zeros(
+            tuple((sizes or {})[dim] for dim in f.metadata["dims"]), f.metadata["dtype"] or precision
+        )
+        for f in dataclasses.fields(record)
+    }
+    return columns(record(**blank))
+
+
+def of_each(found: tuple[Column, ...], networks: int) -> tuple[Column, ...]:
+    """The same for every network of a point."""
+    return tuple(
+        dataclasses.replace(one, dims=(SEED, *one.dims), shape=(networks, *one.shape)) for one in found
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import jax
 import numpy as np
 
+from ..gating.biased import ROOT_ERROR
 from ..gating.trajectories import STEP, Duration, Motion, Trajectory, networks, trajectories
 from ..gating.trajectories.motion import AT_REST, AT_ZERO, SURE, SUSTAINED
-from ..records import Column, Status, columns
+from ..records import Status
 from ..systems.ensembles import named
 from ..systems.networks import LEAST_TAU, RandomNetworks
 
@@ -22,6 +22,7 @@ SETTINGS = {
     "at_zero_size": AT_ZERO,
     "sure_standard_errors": SURE,
     "sustained_speed_loss": SUSTAINED,
+    "mean_field_root_error": ROOT_ERROR,
 }
 """By the names under which a file has them."""
 
@@ -51,16 +52,6 @@ def run(family: RandomNetworks, points: dict[str, np.ndarray], precision: str) -
         record = trajectories(problem, duration, exponents=family.exponents, seed=family.seed % 2**32)
         found.append(jax.tree.map(np.asarray, record))
     return jax.tree.map(lambda *parts: np.stack(parts, axis=1), *found)
-
-
-def shape(family: RandomNetworks, precision: str) -> tuple[Column, ...]:
-    """The columns of one network's record."""
-    kind, k = np.dtype(precision), family.exponents
-    one = {
-        f.name: np.zeros((k,) if f.metadata["dims"] else (), f.metadata["dtype"] or kind)
-        for f in dataclasses.fields(Trajectory)
-    }
-    return columns(Trajectory(**one))
 
 
 def status(record: Trajectory) -> np.ndarray:

@@ -16,10 +16,10 @@ from jaxtyping import Complex, Float, Int
 
 from ..gating import boundaries, clouds, jacobians
 from ..gating.sites import sites
-from ..records import Column, Numbers, Status, columns, field
+from ..records import Column, Numbers, Status, field
 from ..systems.networks import RandomNetworks
-from .exponents import SEED, mean
-from .measure import Measure
+from .exponents import mean
+from .measure import Measure, columns_of, of_each
 from .running import drawn
 
 VERTICES = 512
@@ -116,19 +116,9 @@ def spectrum(family: RandomNetworks, number: int, point: dict[str, float], preci
 
 def _columns(family: RandomNetworks, precision: str) -> tuple[Column, ...]:
     sizes = {"mode": family.ensemble.states * family.size, "vertex": VERTICES, "part": 2}
-    number = np.zeros(())
-    common = columns(
-        Means(status=np.zeros((), np.int8), radius=number, radius_error=number, radius_theory=number)
-    )
-    blank = {
-        f.name: np.zeros(tuple(sizes[dim] for dim in f.metadata["dims"]))
-        for f in dataclasses.fields(Spectrum)
-    }
-    each = (
-        dataclasses.replace(one, dims=(SEED, *one.dims), shape=(family.networks, *one.shape))
-        for one in columns(Spectrum(**blank))
-    )
-    return *common, *each
+    # eigenvalues are those of float64, whatever the precision of the trajectory
+    each = columns_of(Spectrum, "float64", sizes)
+    return *columns_of(Means, "float64"), *of_each(each, family.networks)
 
 
 def _answer(family: RandomNetworks, points: dict[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:

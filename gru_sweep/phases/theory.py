@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 
 from ..gating import biased
 from ..gating.mean_field import MARGINAL_K
-from ..records import Column, Numbers, columns, field
+from ..records import Column, Numbers, field
 from ..systems.networks import RandomNetworks
+from .measure import columns_of
 
 BRANCHES = biased.SLOTS
 UNBIASED = {"gru": "b_z", "lstm": "b_f", "gated-rnn": "beta_z"}
@@ -56,11 +57,7 @@ class Theory(eqx.Module):
 
 def shape() -> tuple[Column, ...]:
     """The columns of a `Theory`, which is float64 whatever the precision of the networks."""
-    blank = {
-        f.name: np.zeros((BRANCHES,) if f.metadata["dims"] else (), f.metadata["dtype"] or np.float64)
-        for f in dataclasses.fields(Theory)
-    }
-    return columns(Theory(**blank))
+    return columns_of(Theory, "float64", {"branch": BRANCHES})
 
 
 def values(family: RandomNetworks, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
